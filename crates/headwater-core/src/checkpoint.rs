@@ -1,0 +1,218 @@
+//! The durable record of progress: what was read of each table and at which cut, how far the log is out, and what the
+//! sink wants to remember. One JSON document that a person can read; where it is kept is a
+//! [`CheckpointStore`](crate::sink::CheckpointStore)'s business.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::coverage::{CutId, TableCoverage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::{HandoffToken, Position, SourceIdentity};
+use crate::schema::{TableName, TableSchema};
+use crate::source::LogPoint;
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "P: Position")]
+pub struct Checkpoint<P> {
+    /// A name for this copy, new with every first copy.
+    pub run: String,
+    /// The source it belongs to.
+    pub source: SourceIdentity,
+    /// What was configured: tables, conditions, sink, format. A changed one is refused by name.
+    pub configuration: Value,
+    /// Seconds since 1970 when it was written.
+    pub written_at_s: u64,
+    /// How far the log is out; none before the first cut was taken.
+    pub log: Option<LogPoint<P>>,
+    /// Cuts whose rows are (partly) out, but which the log has not reached yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts_ahead: Vec<CutAhead<P>>,
+    /// The number of the next cut.
+    pub next_cut: u32,
+    /// The tables of the first copy; none where the run follows the log only.
+    pub copy: Option<Vec<TableCopy>>,
+    /// What the sink wants to find again.
+    pub sink: Value,
+    /// Table definitions valid at `log`, where the log does not carry its own.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub definitions: Value,
+}
+
+/// A cut that the log has yet to reach.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "P: Position")]
+pub struct CutAhead<P> {
+    /// Its number, as coverage names it.
+    pub id: CutId,
+    /// Where it was taken.
+    pub position: P,
+}
+
+/// The first copy of one table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableCopy {
+    /// The table.
+    pub name: TableName,
+    /// The names of the key's columns: ranges mean nothing once they are others.
+    pub key_columns: Vec<String>,
+    /// Rows that are out.
+    pub rows: u64,
+    /// Roughly how many there are.
+    pub estimated_rows: u64,
+    /// Whether the start of the copy was announced (`bootstrap-start`).
+    #[serde(default)]
+    pub announced: bool,
+    /// Whether its end was announced (`bootstrap-complete`).
+    #[serde(default)]
+    pub completed: bool,
+    /// Whether it was no longer there when the last cut was taken: what is unread stays unread, and the log still says what
+    /// became of the rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+    /// Which of its keys were read, and at which cut.
+    pub coverage: TableCoverage,
+}
+
+impl TableCopy {
+    /// A table of which nothing was read yet.
+    #[must_use]
+    pub fn unread(schema: &TableSchema, estimated_rows: u64) -> Self {
+        let names = schema
+            .key
+            .iter()
+            .map(|&column| &schema.columns[column].name);
+        Self {
+            name: schema.name.clone(),
+            key_columns: names.map(ToString::to_string).collect(),
+            rows: 0,
+            estimated_rows,
+            announced: false,
+            completed: false,
+            gone: false,
+            coverage: TableCoverage::unread(),
+        }
+    }
+
+    /// Whether its key has the columns that `schema` gives it, so that its ranges mean something there.
+    #[must_use]
+    pub fn has_key_of(&self, schema: &TableSchema) -> bool {
+        let names = schema
+            .key
+            .iter()
+            .map(|&column| &*schema.columns[column].name);
+        self.key_columns.iter().map(String::as_str).eq(names)
+    }
+}
+
+impl<P: Position> Checkpoint<P> {
+    /// A checkpoint with nothing done yet.
+    #[must_use]
+    pub fn new(run: String, source: SourceIdentity, configuration: Value) -> Self {
+        Self {
+            run,
+            source,
+            configuration,
+            written_at_s: 0,
+            log: None,
+            cuts_ahead: Vec::new(),
+            next_cut: 1,
+            copy: None,
+            sink: Value::Null,
+            definitions: Value::Null,
+        }
+    }
+
+    /// Reads a stored document, for this source and configuration.
+    ///
+    /// # Errors
+    /// `CheckpointForeign` if it belongs to another source or another configuration, or cannot be read.
+    pub fn from_document(
+        document: Value,
+        source: &SourceIdentity,
+        configuration: &Value,
+    ) -> Result<Self> {
+        let read: Self = serde_json::from_value(document).map_err(|cause| {
+            Error::new(
+                ErrorKind::CheckpointForeign,
+                "the checkpoint is not one that this source can read",
+            )
+            .hint("give another --checkpoint file, or remove this one to copy from the beginning")
+            .caused_by(cause)
+        })?;
+        if read.source != *source {
+            return Err(Error::new(ErrorKind::CheckpointForeign, "the checkpoint belongs to another server")
+                .with("checkpoint of", format!("{} {}", read.source.kind, read.source.id))
+                .with("server is", format!("{} {}", source.kind, source.id))
+                .hint("connect to the server it was made on, or give another --checkpoint file; if the server's log was reset, its old positions mean nothing: remove the checkpoint and copy again"));
+        }
+        if let Some((key, was, is)) = first_difference(&read.configuration, configuration) {
+            return Err(Error::new(
+                ErrorKind::CheckpointForeign,
+                "the checkpoint was made with another configuration",
+            )
+            .with("setting", key)
+            .with("then", was)
+            .with("now", is)
+            .hint("run with the settings it was made with, or give another --checkpoint file"));
+        }
+        Ok(read)
+    }
+
+    /// Whether the first copy, if there is one, has read everything and said so, and the log has passed every cut.
+    #[must_use]
+    pub fn copy_is_complete(&self) -> bool {
+        let mut tables = self.copy.iter().flatten();
+        self.cuts_ahead.is_empty()
+            && self.log.is_some()
+            && self.all_is_read()
+            && tables.all(|table| table.gone || table.completed)
+    }
+
+    /// Whether every row was read, at whatever cut.
+    #[must_use]
+    pub fn all_is_read(&self) -> bool {
+        let mut tables = self.copy.iter().flatten();
+        tables.all(|table| table.gone || table.coverage.is_complete())
+    }
+
+    /// The copy of a table.
+    #[must_use]
+    pub fn table(&self, name: &TableName) -> Option<&TableCopy> {
+        self.copy.iter().flatten().find(|copy| copy.name == *name)
+    }
+
+    /// The token from which a live stream goes on where this checkpoint stands.
+    ///
+    /// # Errors
+    /// `Internal` if the position cannot be written; none before there is one.
+    pub fn token(&self) -> Result<Option<HandoffToken>> {
+        let Some(log) = &self.log else {
+            return Ok(None);
+        };
+        HandoffToken::new(self.source.clone(), &log.position, self.definitions.clone()).map(Some)
+    }
+}
+
+/// The first member in which two configurations differ, with both values.
+fn first_difference(was: &Value, is: &Value) -> Option<(String, String, String)> {
+    if was == is {
+        return None;
+    }
+    let (Value::Object(old), Value::Object(new)) = (was, is) else {
+        return Some(("all".into(), was.to_string(), is.to_string()));
+    };
+    let keys = old
+        .keys()
+        .chain(new.keys().filter(|key| !old.contains_key(*key)));
+    for key in keys {
+        let (a, b) = (
+            old.get(key).unwrap_or(&Value::Null),
+            new.get(key).unwrap_or(&Value::Null),
+        );
+        if a != b {
+            return Some((key.clone(), a.to_string(), b.to_string()));
+        }
+    }
+    None
+}

@@ -1,0 +1,280 @@
+//! The first copy's rule for the log: a change goes out only where its row is covered. Both images are looked at by
+//! themselves, so that a row which moves from a covered range to one that is not goes out as a delete, and the other way
+//! round as an insert.
+//!
+//! A table that is not known yet came after the cuts so far: nothing of it is covered, and it is read at the next cut.
+//!
+//! After a crash a sink that cannot take rows back may hold rows of ranges that the checkpoint calls unread. What was deleted
+//! since then is in no later cut, so deletes of unread keys go out to it too.
+
+use super::note::TableEvent;
+use super::window::Window;
+use crate::batch::{Batch, ChangeKind, Row, Verdict};
+use crate::checkpoint::TableCopy;
+use crate::coverage::{CutId, TableCoverage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::Key;
+use crate::schema::KeyOrder;
+use crate::source::Source;
+
+/// What the sink may hold of ranges that are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Nothing.
+    IsAbsent,
+    /// Rows of a process that died.
+    MayBeThere,
+}
+
+/// A key of a row that has to be found among a table's bounds.
+struct Wanted {
+    row: usize,
+    before: bool,
+    key: Key,
+}
+
+/// What a batch holds of one table.
+#[derive(Default)]
+struct Found {
+    wanted: Vec<Wanted>,
+    /// Rows at which the table was emptied.
+    emptied: Vec<usize>,
+    /// The row after which everything is covered: the table was emptied there.
+    covered_after: Option<usize>,
+}
+
+/// Where a definition of the batch belongs.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A table that is not copied yet.
+    Unknown,
+    /// The table is all covered, or its ranges mean nothing for this key: everything goes out.
+    Open,
+    /// The table at this index.
+    Table(usize),
+}
+
+/// Filters `batch` by what `copy` covers, and hands changes within an open `window` to it. Gives what the batch says of whole
+/// tables.
+pub(super) async fn filter<S: Source>(
+    source: &S,
+    copy: &[TableCopy],
+    batch: &mut Batch,
+    mut window: Option<&mut Window>,
+    unread: Unread,
+) -> Result<Vec<TableEvent>> {
+    let mut verdicts = vec![Verdict::Keep; batch.len()];
+    let mut found: Vec<Found> = copy.iter().map(|_| Found::default()).collect();
+    let mut events = Vec::new();
+    let mut places: Vec<Option<Place>> = Vec::new();
+    for (index, row) in batch.rows().enumerate() {
+        let schema = row.schema_index();
+        if places.len() <= schema {
+            places.resize(schema + 1, None);
+        }
+        let place = match places[schema] {
+            Some(place) => place,
+            None => *places[schema].insert(place(copy, &row, window.as_deref())?),
+        };
+        let is_ddl = row.kind() == ChangeKind::Ddl;
+        match place {
+            _ if is_ddl => {}
+            Place::Open => {}
+            Place::Unknown => {
+                verdicts[index] = Verdict::Drop;
+                note_found(&mut events, &row);
+            }
+            Place::Table(table) => {
+                let is_in_window = window
+                    .as_ref()
+                    .is_some_and(|window| window.table == copy[table].name);
+                let (found, table) = (&mut found[table], &copy[table]);
+                if row.kind() == ChangeKind::Truncate {
+                    let goes_out = table.coverage.has_passed() || unread == Unread::MayBeThere;
+                    found.emptied.push(index);
+                    if goes_out && !is_in_window {
+                        found.covered_after.get_or_insert(index);
+                        events.push(TableEvent::Emptied(table.name.clone()));
+                    }
+                    if goes_out {
+                        continue;
+                    }
+                } else if row.schema().has_key() {
+                    want_keys(&row, index, &mut found.wanted);
+                }
+                // Unless its keys say otherwise.
+                if found.covered_after.is_none() {
+                    verdicts[index] = Verdict::Drop;
+                }
+            }
+        }
+    }
+    for (table, found) in copy.iter().zip(found) {
+        if found.wanted.is_empty() && found.emptied.is_empty() {
+            continue;
+        }
+        let segments = segments(source, table, &found.wanted, batch).await?;
+        let window = window
+            .as_deref_mut()
+            .filter(|window| window.table == table.name);
+        judge(
+            &table.coverage,
+            &found,
+            &segments,
+            batch,
+            window,
+            unread,
+            &mut verdicts,
+        );
+    }
+    batch.retain(&verdicts);
+    Ok(events)
+}
+
+fn place(copy: &[TableCopy], row: &Row<'_>, window: Option<&Window>) -> Result<Place> {
+    let schema = row.schema();
+    let Some(index) = copy.iter().position(|table| table.name == schema.name) else {
+        return Ok(Place::Unknown);
+    };
+    let table = &copy[index];
+    if table.coverage.whole() == Some(CutId::PASSED) {
+        return Ok(Place::Open);
+    }
+    if table.has_key_of(schema) {
+        return Ok(Place::Table(index));
+    }
+    if window.is_some_and(|window| window.table == table.name) {
+        return Err(Error::new(
+            ErrorKind::SchemaChanged,
+            "the key changed while a chunk was read",
+        )
+        .with("table", &table.name));
+    }
+    // Its ranges mean nothing any more: it is read again from the beginning at the next cut.
+    Ok(Place::Open)
+}
+
+fn note_found(events: &mut Vec<TableEvent>, row: &Row<'_>) {
+    let name = &row.schema().name;
+    let is_known =
+        |event: &TableEvent| matches!(event, TableEvent::Found(copy) if copy.name == *name);
+    if !events.iter().any(is_known) {
+        events.push(TableEvent::Found(TableCopy::unread(row.schema(), 0)));
+    }
+}
+
+fn want_keys(row: &Row<'_>, index: usize, wanted: &mut Vec<Wanted>) {
+    let before = row
+        .before()
+        .and_then(|image| Key::of(&image))
+        .map(|key| (true, key));
+    let after = row
+        .after()
+        .and_then(|image| Key::of(&image))
+        .map(|key| (false, key));
+    let keys = before.into_iter().chain(after);
+    wanted.extend(keys.map(|(before, key)| Wanted {
+        row: index,
+        before,
+        key,
+    }));
+}
+
+/// The segment of each key.
+async fn segments<S: Source>(
+    source: &S,
+    table: &TableCopy,
+    wanted: &[Wanted],
+    batch: &Batch,
+) -> Result<Vec<usize>> {
+    let bounds = table.coverage.bounds();
+    let order = wanted.first().and_then(|first| batch.row(first.row));
+    let order = order.map_or(KeyOrder::Client, |row| row.schema().key_order);
+    if bounds.is_empty() {
+        return Ok(vec![0; wanted.len()]);
+    }
+    match order {
+        KeyOrder::Client => {
+            let below = |key: &Key| bounds.partition_point(|bound| bound < key);
+            Ok(wanted.iter().map(|wanted| below(&wanted.key)).collect())
+        }
+        KeyOrder::Server | KeyOrder::None => {
+            let keys: Vec<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+            source.locate(&table.name, bounds, &keys).await
+        }
+    }
+}
+
+/// How a key's range stands to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The row has no such image.
+    None,
+    /// Read at a cut that the log has passed.
+    Covered,
+    /// Not read, or not yet: what it was is in no cut, or in one that the log has yet to reach.
+    Uncovered,
+    /// Not read, but the sink may hold a row of it.
+    Doubtful,
+}
+
+/// Decides over each row whose keys were found. Keys of one row stand side by side, before-image first.
+fn judge(
+    coverage: &TableCoverage,
+    found: &Found,
+    segments: &[usize],
+    batch: &Batch,
+    mut window: Option<&mut Window>,
+    unread: Unread,
+    verdicts: &mut [Verdict],
+) {
+    let wanted = &found.wanted;
+    let mut emptied = found.emptied.iter().peekable();
+    let side = |found: Option<(&Key, usize)>| match found.map(|(_, at)| coverage.segment(at)) {
+        None => Side::None,
+        Some(Some(CutId::PASSED)) => Side::Covered,
+        Some(None) if unread == Unread::MayBeThere => Side::Doubtful,
+        Some(_) => Side::Uncovered,
+    };
+    let mut index = 0;
+    while index < wanted.len() {
+        let row = wanted[index].row;
+        while emptied.next_if(|at| **at < row).is_some() {
+            if let Some(window) = window.as_deref_mut() {
+                window.empty();
+            }
+        }
+        let pair = usize::from(wanted.get(index + 1).is_some_and(|next| next.row == row)) + 1;
+        let (mut before, mut after) = (None, None);
+        for (one, segment) in wanted[index..index + pair].iter().zip(&segments[index..]) {
+            let side = if one.before { &mut before } else { &mut after };
+            *side = Some((&one.key, *segment));
+        }
+        let is_same_key = match (before, after) {
+            (Some((before, _)), Some((after, _))) => before == after,
+            _ => false,
+        };
+        if found.covered_after.is_none_or(|at| row < at) {
+            verdicts[row] = verdict(side(before), side(after), is_same_key);
+        }
+        if let (Some(window), Some(row)) = (window.as_deref_mut(), batch.row(row)) {
+            window.change(&row, before, after);
+        }
+        index += pair;
+    }
+    if let (Some(window), Some(_)) = (window, emptied.next()) {
+        window.empty();
+    }
+}
+
+fn verdict(before: Side, after: Side, is_same_key: bool) -> Verdict {
+    match (before, after) {
+        (Side::Covered, Side::Covered | Side::None)
+        | (Side::None, Side::Covered)
+        | (Side::Doubtful, Side::Covered | Side::None) => Verdict::Keep,
+        (Side::Uncovered, Side::Covered) => Verdict::AsInsert,
+        (Side::Covered, Side::Uncovered | Side::Doubtful) => Verdict::AsDelete,
+        (Side::Doubtful, Side::Uncovered | Side::Doubtful) if !is_same_key => Verdict::AsDelete,
+        _ => Verdict::Drop,
+    }
+}

@@ -1,0 +1,261 @@
+//! The engine: the one algorithm of Headwater. The rows of a cut are emitted at the cut's own place in the log; the log's
+//! changes go out where their row is covered by a cut before them.
+//!
+//! A first copy ([`copy`]) opens cuts and reads them ([`scan`]); where it needs several, the log is emitted up to each new
+//! cut in between ([`stream`]), with coverage deciding over each change ([`filter`]). All rows pass one task that owns sink
+//! and checkpoint ([`writer`]). A failure that may pass ends the attempt: the next one starts from the last durable
+//! checkpoint, in the same process ([`run`]).
+
+mod copy;
+mod filter;
+mod marks;
+mod note;
+mod options;
+mod scan;
+mod stream;
+mod window;
+mod writer;
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use options::{Ended, Mode, Options, Start, Summary, Until};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::SourceIdentity;
+use crate::progress::{Phase, Progress};
+use crate::sink::{CheckpointStore, Sink};
+use crate::source::{LiveSource, LogPoint, Source};
+use filter::Unread;
+use writer::WriterHandle;
+
+/// Copies and follows `source` into `sink`, from where the checkpoint in `store` stands, until the options' end or `stop`.
+///
+/// # Errors
+/// Whatever is permanent; what may pass is tried again, from the last durable point, until the options' retries are used up.
+/// Failures before anything was reached at all (a wrong address, say) are returned at once.
+pub async fn run<S: Source, K: Sink>(
+    source: &S,
+    sink: K,
+    store: Arc<dyn CheckpointStore>,
+    options: Options,
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+) -> Result<Summary> {
+    let identity = source.identity().await?;
+    let until = match options.until {
+        Until::Now => Some(source.current().await?.0),
+        Until::Forever => None,
+    };
+    let mut random = StdRng::from_os_rng();
+    let mut sink = Some(sink);
+    let mut attempt = 0;
+    let mut last_written = progress_in(&store);
+    loop {
+        let shared = Shared {
+            source,
+            store: &store,
+            options: &options,
+            progress: &progress,
+            stop: &stop,
+            identity: &identity,
+            until: until.as_ref(),
+        };
+        let error = match shared.attempt(&mut sink).await {
+            Ok(summary) => {
+                progress.set_phase(Phase::Ended);
+                return Ok(summary);
+            }
+            Err(error) => error,
+        };
+        let written = progress_in(&store);
+        if written != last_written {
+            (attempt, last_written) = (0, written);
+        }
+        if !error.is_temporary() || stop.is_cancelled() || options.retry.is_exhausted(attempt) {
+            progress.set_phase(Phase::Ended);
+            return Err(error);
+        }
+        let wait = options.retry.wait(attempt, &mut random);
+        tracing::warn!(
+            wait_ms = wait.as_secs_f64() * 1000.0,
+            "trying again from the last durable point: {error:?}"
+        );
+        progress.set_phase(Phase::Waiting);
+        attempt += 1;
+        tokio::select! {
+            () = stop.cancelled() => return Err(error),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// What the store holds, but for the time of writing: whether an attempt came further than the one before.
+fn progress_in(store: &Arc<dyn CheckpointStore>) -> Option<Value> {
+    let mut document = store.load().ok().flatten()?;
+    if let Some(members) = document.as_object_mut() {
+        members.remove("written_at_s");
+    }
+    Some(document)
+}
+
+/// What every part of an attempt looks at.
+struct Shared<'a, S: Source> {
+    source: &'a S,
+    store: &'a Arc<dyn CheckpointStore>,
+    options: &'a Options,
+    progress: &'a Arc<Progress>,
+    stop: &'a CancellationToken,
+    identity: &'a SourceIdentity,
+    until: Option<&'a S::Position>,
+}
+
+/// One attempt, from the last durable checkpoint.
+struct Attempt<'a, S: Source> {
+    shared: &'a Shared<'a, S>,
+    /// What has been handed to the writer: the checkpoint as it will be once everything in the queue is durable.
+    state: Checkpoint<S::Position>,
+    writer: WriterHandle<S::Position>,
+    live: Option<S::Live>,
+    /// What the sink may hold of ranges that `state` calls unread.
+    unread: Unread,
+}
+
+impl<S: Source> Shared<'_, S> {
+    fn load(&self) -> Result<Checkpoint<S::Position>> {
+        let configuration = &self.options.configuration;
+        match self.store.load()? {
+            Some(document) => Checkpoint::from_document(document, self.identity, configuration),
+            None => Ok(Checkpoint::new(
+                self.options.run_name.clone(),
+                self.identity.clone(),
+                configuration.clone(),
+            )),
+        }
+    }
+
+    async fn attempt<K: Sink>(&self, sink: &mut Option<K>) -> Result<Summary> {
+        self.progress.set_phase(Phase::Starting);
+        let checkpoint = self.load()?;
+        if let Some(log) = &checkpoint.log {
+            self.source.check_available(&log.position).await?;
+        }
+        let mut taken = sink.take().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "the sink was lost with the task that held it",
+            )
+        })?;
+        let unread = if checkpoint.log.is_none() || taken.capabilities().rewinds {
+            Unread::IsAbsent
+        } else {
+            Unread::MayBeThere
+        };
+        let mark = (!checkpoint.sink.is_null()).then_some(&checkpoint.sink);
+        if let Err(error) = taken.open(mark).await {
+            *sink = Some(taken);
+            return Err(error);
+        }
+        let (writer, handle) = writer::writer(
+            taken,
+            Arc::clone(self.store),
+            checkpoint.clone(),
+            self.options.checkpoint_interval,
+        );
+        let writing = tokio::spawn(writer.run());
+        let mut attempt = Attempt {
+            shared: self,
+            state: checkpoint,
+            writer: handle,
+            live: None,
+            unread,
+        };
+        let result = attempt.go().await;
+        if let Some(live) = attempt.live.take() {
+            live.close().await;
+        }
+        let state = attempt.state.clone();
+        drop(attempt);
+        let (returned, written) = writing.await.map_err(|cause| {
+            Error::new(ErrorKind::Internal, "the writer was interrupted").caused_by(cause)
+        })?;
+        *sink = Some(returned);
+        // The writer's failure is the cause of whatever went wrong after it.
+        let ended = match (written, result) {
+            (Err(error), _) if error.kind() == ErrorKind::SinkClosed => Ended::SinkClosed,
+            (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
+            (Ok(()), Ok(ended)) => ended,
+        };
+        Ok(Summary {
+            ended,
+            token: if state.copy_is_complete() {
+                state.token()?
+            } else {
+                None
+            },
+            rows_snapshot: self.progress.rows_snapshot(),
+            rows_live: self.progress.rows_live(),
+        })
+    }
+}
+
+impl<S: Source> Attempt<'_, S> {
+    async fn go(&mut self) -> Result<Ended> {
+        let mode = self.shared.options.mode;
+        let fresh = self.state.log.is_none();
+        if fresh && mode == Mode::Cdc {
+            self.start_from_log().await?;
+        } else if !self.state.copy_is_complete() {
+            if mode == Mode::Cdc {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "the checkpoint holds a copy that is not complete",
+                )
+                .hint("finish it with `headwater run` or `headwater backfill`, or give another --checkpoint file"));
+            }
+            if self.copy().await? == Ended::Stopped {
+                return Ok(Ended::Stopped);
+            }
+        }
+        if mode == Mode::Backfill {
+            return Ok(Ended::Complete);
+        }
+        self.follow().await
+    }
+
+    /// A run without a first copy: from now, a token, or a position.
+    async fn start_from_log(&mut self) -> Result<()> {
+        let source = self.shared.source;
+        let (position, definitions) = match &self.shared.options.start {
+            Start::Now => source.current().await?,
+            Start::Token(token) => (
+                token.position_for(self.shared.identity)?,
+                token.definitions.clone(),
+            ),
+        };
+        source.check_available(&position).await?;
+        let point = LogPoint {
+            position,
+            rows_done: 0,
+        };
+        self.note_saved(note::Note::Start { point, definitions })
+            .await
+    }
+
+    /// Makes a note true here and hands it on without rows.
+    async fn note(&mut self, note: note::Note<S::Position>) -> Result<()> {
+        note.clone().apply(&mut self.state)?;
+        self.writer.send(self.writer.pool.take(), note).await
+    }
+
+    /// The same, and waits until it is in the checkpoint.
+    async fn note_saved(&mut self, note: note::Note<S::Position>) -> Result<()> {
+        note.clone().apply(&mut self.state)?;
+        self.writer.save(note).await
+    }
+}

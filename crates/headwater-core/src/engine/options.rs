@@ -1,0 +1,103 @@
+//! What a run is asked to do, and how it ended.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::position::HandoffToken;
+use crate::retry::Backoff;
+
+/// Which parts of the work a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The first copy, then end.
+    Backfill,
+    /// The log only.
+    Cdc,
+    /// The first copy, then the log.
+    Both,
+}
+
+/// Where a run without a first copy starts. A checkpoint that exists wins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// At the end of the log.
+    Now,
+    /// Where a token says.
+    Token(HandoffToken),
+}
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When it is told to.
+    Forever,
+    /// Once it has emitted everything that was committed before it was started.
+    Now,
+}
+
+/// Settings of a run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which parts of the work.
+    pub mode: Mode,
+    /// Where to start without a copy and without a checkpoint.
+    pub start: Start,
+    /// When to end.
+    pub until: Until,
+    /// Snapshot readers side by side.
+    pub readers: usize,
+    /// Rows of a split; none: from the table's estimated rows.
+    pub split_rows: Option<u64>,
+    /// Rows of a chunk where cuts are taken by marks: they are held in memory.
+    pub chunk_rows: u64,
+    /// How often progress is saved.
+    pub checkpoint_interval: Duration,
+    /// What a checkpoint must agree with: tables, conditions, sink, format.
+    pub configuration: Value,
+    /// A name for a new copy.
+    pub run_name: String,
+    /// Waiting between attempts.
+    pub retry: Backoff,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Both,
+            start: Start::Now,
+            until: Until::Forever,
+            readers: 2,
+            split_rows: None,
+            chunk_rows: 10_000,
+            checkpoint_interval: Duration::from_secs(1),
+            configuration: Value::Null,
+            run_name: "run".into(),
+            retry: Backoff::default(),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything asked for is done.
+    Complete,
+    /// It was told to stop; everything accepted is durable.
+    Stopped,
+    /// The reader of its output has gone.
+    SinkClosed,
+}
+
+/// What a run has done.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// How it ended.
+    pub ended: Ended,
+    /// From where a live stream can go on; none while a copy is not complete.
+    pub token: Option<HandoffToken>,
+    /// Snapshot rows that went out, in this process.
+    pub rows_snapshot: u64,
+    /// Changes of the log that went out, in this process.
+    pub rows_live: u64,
+}

@@ -1,0 +1,249 @@
+//! The writer: the one task that owns the sink and the checkpoint. Batches reach it in order, each with a note of what is
+//! done once the batch is; progress is saved only after the sink has said that everything before it is durable.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::note::Note;
+use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::position::Position;
+use crate::sink::{CheckpointStore, Durability, Receipt, Sink};
+use crate::source::LogPoint;
+
+/// Batches on their way to the sink: the bound of the queue.
+const QUEUE_BATCHES: usize = 4;
+/// Batches kept for their memory.
+const POOL_BATCHES: usize = 8;
+
+/// A batch with what is done once it is out, and who waits for it to be durable.
+struct Work<P> {
+    batch: Batch,
+    note: Note<P>,
+    saved: Option<oneshot::Sender<()>>,
+}
+
+/// Empty batches with their memory, for reuse.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Pool(Arc<Mutex<Vec<Batch>>>);
+
+impl Pool {
+    pub(super) fn take(&self) -> Batch {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
+    }
+
+    fn give(&self, mut batch: Batch) {
+        batch.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < POOL_BATCHES {
+            kept.push(batch);
+        }
+    }
+}
+
+/// The way to the writer. Cheap to clone; every reader has one.
+#[derive(Debug)]
+pub(super) struct WriterHandle<P> {
+    work: mpsc::Sender<Work<P>>,
+    pub(super) pool: Pool,
+    pub(super) durable: watch::Receiver<Option<LogPoint<P>>>,
+}
+
+impl<P> Clone for WriterHandle<P> {
+    fn clone(&self) -> Self {
+        Self {
+            work: self.work.clone(),
+            pool: self.pool.clone(),
+            durable: self.durable.clone(),
+        }
+    }
+}
+
+impl<P: Position> WriterHandle<P> {
+    /// Hands a batch on. Waits while the queue is full: this is the back-pressure of the whole engine.
+    pub(super) async fn send(&self, batch: Batch, note: Note<P>) -> Result<()> {
+        let work = Work {
+            batch,
+            note,
+            saved: None,
+        };
+        self.work.send(work).await.map_err(|_| writer_gone())
+    }
+
+    /// Hands a note on and waits until it is in the checkpoint.
+    pub(super) async fn save(&self, note: Note<P>) -> Result<()> {
+        let (saved, wait) = oneshot::channel();
+        let work = Work {
+            batch: self.pool.take(),
+            note,
+            saved: Some(saved),
+        };
+        self.work.send(work).await.map_err(|_| writer_gone())?;
+        wait.await.map_err(|_| writer_gone())
+    }
+
+    /// Resolves when the writer has ended, which it does by itself only after a failure.
+    pub(super) async fn gone(&self) {
+        self.work.closed().await;
+    }
+}
+
+/// What a sender gets when the writer has failed; the writer's own error is the one that is reported.
+pub(super) fn writer_gone() -> Error {
+    Error::new(ErrorKind::Cancelled, "the writer has ended")
+}
+
+/// The writer's side.
+pub(super) struct Writer<P, K> {
+    work: mpsc::Receiver<Work<P>>,
+    pool: Pool,
+    durable: watch::Sender<Option<LogPoint<P>>>,
+    sink: K,
+    store: Arc<dyn CheckpointStore>,
+    checkpoint: Checkpoint<P>,
+    interval: Duration,
+    /// Rows or notes since the last save.
+    dirty: bool,
+    /// Something is going out that cannot be taken up in the middle: nothing may be saved until it is whole.
+    held: bool,
+}
+
+/// The writer with the way to it.
+pub(super) fn writer<P: Position, K: Sink>(
+    sink: K,
+    store: Arc<dyn CheckpointStore>,
+    checkpoint: Checkpoint<P>,
+    interval: Duration,
+) -> (Writer<P, K>, WriterHandle<P>) {
+    let (send, receive) = mpsc::channel(QUEUE_BATCHES);
+    let (durable, watch) = watch::channel(None);
+    let pool = Pool::default();
+    let handle = WriterHandle {
+        work: send,
+        pool: pool.clone(),
+        durable: watch,
+    };
+    let writer = Writer {
+        work: receive,
+        pool,
+        durable,
+        sink,
+        store,
+        checkpoint,
+        interval,
+        dirty: false,
+        held: false,
+    };
+    (writer, handle)
+}
+
+impl<P: Position, K: Sink> Writer<P, K> {
+    /// Writes until every handle is dropped, then makes everything durable. Gives the sink back, with how it went.
+    pub(super) async fn run(mut self) -> (K, Result<()>) {
+        let result = self.write_all().await;
+        (self.sink, result)
+    }
+
+    async fn write_all(&mut self) -> Result<()> {
+        let mut saved_at = Instant::now();
+        loop {
+            let left = self.interval.saturating_sub(saved_at.elapsed());
+            let work = if self.dirty && !self.held {
+                match tokio::time::timeout(left, self.work.recv()).await {
+                    Ok(work) => work,
+                    Err(_) => {
+                        self.save().await?;
+                        saved_at = Instant::now();
+                        continue;
+                    }
+                }
+            } else {
+                self.work.recv().await
+            };
+            let Some(work) = work else { break };
+            self.take(work.batch, work.note).await?;
+            let due = saved_at.elapsed() >= self.interval && self.dirty && !self.held;
+            if due || work.saved.is_some() {
+                self.save().await?;
+                saved_at = Instant::now();
+            }
+            if let Some(saved) = work.saved {
+                // A waiter that has given up meanwhile needs no answer.
+                let _ = saved.send(());
+            }
+        }
+        if self.held || !self.dirty {
+            // What is held is void: the checkpoint stays where it was.
+            return Ok(());
+        }
+        self.save().await
+    }
+
+    async fn take(&mut self, batch: Batch, note: Note<P>) -> Result<()> {
+        if !batch.is_empty() {
+            self.sink.write(&batch, Durability::Accepted).await?;
+        }
+        self.pool.give(batch);
+        match note {
+            Note::Hold => self.held = true,
+            Note::Nothing => {}
+            note => {
+                if note.ends_hold() {
+                    self.held = false;
+                }
+                note.apply(&mut self.checkpoint)?;
+            }
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes everything durable, then saves what is then true.
+    async fn save(&mut self) -> Result<()> {
+        let nothing = Batch::new();
+        let Receipt::Durable(mark) = self.sink.write(&nothing, Durability::Durable).await? else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "the sink answered a barrier with `accepted`",
+            )
+            .with("sink", self.sink.name()));
+        };
+        self.checkpoint.sink = mark;
+        self.checkpoint.written_at_s = clock::now_s();
+        let document: Value = serde_json::to_value(&self.checkpoint).map_err(|cause| {
+            Error::new(
+                ErrorKind::Internal,
+                "the checkpoint cannot be written as JSON",
+            )
+            .caused_by(cause)
+        })?;
+        store_document(&self.store, document).await?;
+        self.dirty = false;
+        self.durable.send_replace(self.checkpoint.log.clone());
+        Ok(())
+    }
+}
+
+/// Saves, on a thread of its own if the store waits for anything.
+async fn store_document(store: &Arc<dyn CheckpointStore>, document: Value) -> Result<()> {
+    if !store.blocks() {
+        return store.save(&document);
+    }
+    let store = Arc::clone(store);
+    tokio::task::spawn_blocking(move || store.save(&document))
+        .await
+        .map_err(|cause| {
+            Error::new(ErrorKind::Internal, "saving the checkpoint was interrupted")
+                .caused_by(cause)
+        })?
+}

@@ -1,0 +1,20 @@
+//! The engine of Headwater: values, batches, positions, cuts, coverage, checkpoints, and the contracts of sources and
+//! sinks. It knows no driver, no file format and no command line.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod clock;
+pub mod coverage;
+pub mod engine;
+pub mod error;
+pub mod failpoint;
+pub mod key;
+pub mod position;
+pub mod progress;
+pub mod retry;
+pub mod schema;
+pub mod sink;
+pub mod source;
+pub mod value;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,175 @@
+//! What a run is doing right now, for people: counters that the engine moves and a terminal or status page reads.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::schema::TableName;
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Connecting, checking, reading the checkpoint.
+    Starting,
+    /// Reading rows at a cut.
+    Copying,
+    /// Reading the log up to the next cut.
+    CatchingUp,
+    /// Following the log.
+    Streaming,
+    /// Waiting to try again after a failure that may pass.
+    Waiting,
+    /// Over.
+    Ended,
+}
+
+const PHASES: [Phase; 6] = [
+    Phase::Starting,
+    Phase::Copying,
+    Phase::CatchingUp,
+    Phase::Streaming,
+    Phase::Waiting,
+    Phase::Ended,
+];
+
+const NOTICES_MAX: usize = 64;
+
+/// One table's first copy.
+#[derive(Debug)]
+pub struct TableProgress {
+    /// The table.
+    pub name: TableName,
+    /// Roughly how many rows it has.
+    pub estimated_rows: u64,
+    rows: AtomicU64,
+    done: AtomicBool,
+}
+
+impl TableProgress {
+    /// Rows read so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Whether all are read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_done(&self) {
+        self.done.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The run's counters. Shared; reading never waits for the engine.
+#[derive(Debug, Default)]
+pub struct Progress {
+    phase: AtomicU8,
+    rows_live: AtomicU64,
+    rows_snapshot: AtomicU64,
+    last_change_s: AtomicU64,
+    tables: Mutex<Arc<Vec<Arc<TableProgress>>>>,
+    position: Mutex<String>,
+    notices: Mutex<VecDeque<String>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Progress {
+    /// What the run is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)]
+    }
+
+    /// The tables of the first copy.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Vec<Arc<TableProgress>>> {
+        Arc::clone(&locked(&self.tables))
+    }
+
+    /// Changes of the log that went out.
+    #[must_use]
+    pub fn rows_live(&self) -> u64 {
+        self.rows_live.load(Ordering::Relaxed)
+    }
+
+    /// Snapshot rows that went out.
+    #[must_use]
+    pub fn rows_snapshot(&self) -> u64 {
+        self.rows_snapshot.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since 1970 of the last change that went out; 0 before the first.
+    #[must_use]
+    pub fn last_change_s(&self) -> u64 {
+        self.last_change_s.load(Ordering::Relaxed)
+    }
+
+    /// How far the log is out, as its source writes it.
+    #[must_use]
+    pub fn position(&self) -> String {
+        locked(&self.position).clone()
+    }
+
+    /// Takes the messages for the operator that came up since this was last asked.
+    #[must_use]
+    pub fn take_notices(&self) -> Vec<String> {
+        locked(&self.notices).drain(..).collect()
+    }
+
+    /// Says something to the operator. The oldest of more than 64 unread messages is dropped.
+    pub fn notice(&self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::warn!("{text}");
+        let mut notices = locked(&self.notices);
+        if notices.len() == NOTICES_MAX {
+            notices.pop_front();
+        }
+        notices.push_back(text);
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_tables(&self, tables: Vec<Arc<TableProgress>>) {
+        *locked(&self.tables) = Arc::new(tables);
+    }
+
+    pub(crate) fn set_position(&self, position: String) {
+        *locked(&self.position) = position;
+    }
+
+    pub(crate) fn add_live(&self, rows: u64, last_change_s: u32) {
+        self.rows_live.fetch_add(rows, Ordering::Relaxed);
+        self.last_change_s
+            .store(u64::from(last_change_s), Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_snapshot(&self, rows: u64) {
+        self.rows_snapshot.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(crate) fn table(
+        name: TableName,
+        rows: u64,
+        estimated_rows: u64,
+        done: bool,
+    ) -> Arc<TableProgress> {
+        Arc::new(TableProgress {
+            name,
+            estimated_rows,
+            rows: AtomicU64::new(rows),
+            done: AtomicBool::new(done),
+        })
+    }
+}

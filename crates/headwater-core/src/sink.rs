@@ -1,0 +1,181 @@
+//! The contract of a sink, and its one erased form.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::batch::Batch;
+use crate::error::Result;
+
+/// What a write must have achieved when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The rows are on their way, in order; they may be lost in a crash.
+    Accepted,
+    /// These rows and all before them survive a crash of this process and its machine, as far as the sink promises it.
+    Durable,
+}
+
+/// What a write achieved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Receipt {
+    /// Taken. Progress must not move past it yet.
+    Accepted,
+    /// This and everything before is durable. The value is what the sink wants to find in the checkpoint when it is opened
+    /// again (a file: its length); null if nothing.
+    Durable(Value),
+}
+
+/// What a sink can do; the engine and the checks go by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Writing a row again changes nothing.
+    pub idempotent: bool,
+    /// [`Sink::open`] takes back everything after the checkpoint's mark, so that a crash leaves no duplicate.
+    pub rewinds: bool,
+    /// The largest batch it takes, in bytes.
+    pub batch_bytes_max: usize,
+}
+
+/// Where batches go.
+///
+/// Batches arrive in order, from one task. Order is kept for each key. Neither method is cancel-safe: the engine lets a
+/// write end, within the sink's own deadlines.
+pub trait Sink: Send + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// A name for logs and for the checkpoint's fingerprint: `file:events.jsonl`, `stdout`. Never a secret.
+    fn name(&self) -> String;
+
+    /// Gets ready to write after `mark`, the value of the last durable receipt (none: a first start, for which a target that
+    /// already holds something unknown is refused). Called again after a failure, to rewind.
+    ///
+    /// Errors: `Locked`, `Storage`, `SinkRejected` with what to do; nothing is overwritten.
+    fn open(&mut self, mark: Option<&Value>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes the rows of `batch`. An empty batch that must be durable is a barrier.
+    ///
+    /// Errors: `SinkUnavailable` (temporary: the engine rewinds and tries again), `SinkRejected`, `SinkClosed`, `Storage`.
+    fn write(
+        &mut self,
+        batch: &Batch,
+        durability: Durability,
+    ) -> impl Future<Output = Result<Receipt>> + Send;
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+trait Erased: Send + 'static {
+    fn capabilities(&self) -> Capabilities;
+    fn name(&self) -> String;
+    fn open<'a>(&'a mut self, mark: Option<&'a Value>) -> Answer<'a, ()>;
+    fn write<'a>(&'a mut self, batch: &'a Batch, durability: Durability) -> Answer<'a, Receipt>;
+}
+
+impl<S: Sink> Erased for S {
+    fn capabilities(&self) -> Capabilities {
+        Sink::capabilities(self)
+    }
+    fn name(&self) -> String {
+        Sink::name(self)
+    }
+    fn open<'a>(&'a mut self, mark: Option<&'a Value>) -> Answer<'a, ()> {
+        Box::pin(Sink::open(self, mark))
+    }
+    fn write<'a>(&'a mut self, batch: &'a Batch, durability: Durability) -> Answer<'a, Receipt> {
+        Box::pin(Sink::write(self, batch, durability))
+    }
+}
+
+/// Any sink: what a command line picks at run time. One allocation a batch.
+pub struct AnySink(Box<dyn Erased>);
+
+impl AnySink {
+    /// Erases a sink's type.
+    pub fn new(sink: impl Sink) -> Self {
+        Self(Box::new(sink))
+    }
+}
+
+impl std::fmt::Debug for AnySink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AnySink").field(&self.0.name()).finish()
+    }
+}
+
+impl Sink for AnySink {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    fn name(&self) -> String {
+        self.0.name()
+    }
+    async fn open(&mut self, mark: Option<&Value>) -> Result<()> {
+        self.0.open(mark).await
+    }
+    async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
+        self.0.write(batch, durability).await
+    }
+}
+
+/// Where checkpoints are kept: one document, replaced as a whole.
+pub trait CheckpointStore: Send + Sync + 'static {
+    /// The last document saved, if any.
+    ///
+    /// # Errors
+    /// `CheckpointDamaged`, `CheckpointForeign` (a newer version), `Storage`, `Locked`. The store is left as it is.
+    fn load(&self) -> Result<Option<Value>>;
+
+    /// Replaces the document, atomically and durably: after a crash the old or the new one is found, whole. Blocking.
+    ///
+    /// # Errors
+    /// `Storage`; the old document is then still there.
+    fn save(&self, document: &Value) -> Result<()>;
+
+    /// Whether [`CheckpointStore::save`] waits for anything outside, so that it needs a thread of its own.
+    fn blocks(&self) -> bool {
+        true
+    }
+}
+
+/// A store that forgets with the process: for runs without a checkpoint, which still can rewind while they run.
+#[derive(Debug, Default, Clone)]
+pub struct MemoryCheckpoint(Arc<std::sync::Mutex<Option<Value>>>);
+
+impl MemoryCheckpoint {
+    fn document(&self) -> std::sync::MutexGuard<'_, Option<Value>> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl CheckpointStore for MemoryCheckpoint {
+    fn load(&self) -> Result<Option<Value>> {
+        Ok(self.document().clone())
+    }
+
+    fn save(&self, document: &Value) -> Result<()> {
+        *self.document() = Some(document.clone());
+        Ok(())
+    }
+
+    fn blocks(&self) -> bool {
+        false
+    }
+}
+
+impl<C: CheckpointStore + ?Sized> CheckpointStore for Arc<C> {
+    fn load(&self) -> Result<Option<Value>> {
+        (**self).load()
+    }
+    fn save(&self, document: &Value) -> Result<()> {
+        (**self).save(document)
+    }
+    fn blocks(&self) -> bool {
+        (**self).blocks()
+    }
+}

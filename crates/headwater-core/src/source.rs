@@ -1,0 +1,194 @@
+//! The contract of a source: cuts of what is there, and the log of what changes. The engine ([`crate::engine`]) is
+//! generic over it; a connector implements these three traits and nothing else.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::key::{Key, KeyRange};
+use crate::position::{Position, SourceIdentity};
+use crate::schema::{TableName, TableSchema};
+
+/// A place from which the log can be read on: a transaction boundary, and how much of the next transaction is out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "P: Position")]
+pub struct LogPoint<P> {
+    /// The last transaction boundary.
+    pub position: P,
+    /// Rows of the transaction after it that were delivered already and are skipped on reading it again. Counted before
+    /// any filter but the choice of tables.
+    #[serde(default)]
+    pub rows_done: u64,
+}
+
+/// A table to be copied.
+#[derive(Debug, Clone)]
+pub struct TableInfo {
+    /// Its definition as of the cut.
+    pub schema: Arc<TableSchema>,
+    /// Roughly how many rows it has: for progress and for the size of splits, never for correctness.
+    pub estimated_rows: u64,
+}
+
+/// What the engine asks for when it wants cuts.
+#[derive(Debug)]
+pub struct CutRequest<'a, P> {
+    /// The cut must include this position: the stream has emitted everything up to it. (`P ≥ H` of the design.)
+    pub at_least: Option<&'a P>,
+    /// Readers wanted. A source may give fewer.
+    pub readers: usize,
+}
+
+/// Views opened for reading, and what was valid at them.
+#[derive(Debug)]
+pub struct Cuts<R> {
+    /// The readers. All may share one cut, or each have its own ([`SnapshotReader::cut`]).
+    pub readers: Vec<R>,
+    /// The tables to be copied, as of the cut (or later: a table that is found but was not there at the cut fails with
+    /// `SchemaChanged` when it is read, and is read at the next cut).
+    pub tables: Vec<TableInfo>,
+    /// Table definitions valid at the earliest of the cuts, for the log to be decoded from there; null where the log
+    /// carries its own.
+    pub definitions: Value,
+}
+
+/// A split: a key range of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// The table.
+    pub table: TableName,
+    /// The range of keys. Whole for a table that cannot be read in ranges.
+    pub range: KeyRange,
+}
+
+/// Where a reader stands in its split after a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScanStep {
+    /// The batch holds rows up to and including this key (none where the table has no usable key), and more may follow.
+    Rows(Option<Key>),
+    /// The split is done; the batch may hold its last rows.
+    Done,
+}
+
+/// A reader with a view of its own. Everything it reads is exactly as of its cut.
+pub trait SnapshotReader: Send + 'static {
+    /// The position type of its source.
+    type Position: Position;
+
+    /// The reader's cut; none for a cut by marks, whose position is known at [`SnapshotReader::finish`].
+    fn cut(&self) -> Option<&Self::Position>;
+
+    /// The upper bound of the next split at the beginning of `range` that holds about `rows` rows; none when the range is
+    /// short enough to be one split. Reads keys only. Not cancel-safe.
+    fn plan(
+        &mut self,
+        table: &TableName,
+        range: &KeyRange,
+        rows: u64,
+    ) -> impl Future<Output = Result<Option<Key>>> + Send;
+
+    /// Begins to read a split, in key order. Not cancel-safe.
+    ///
+    /// Errors: `SchemaChanged` when the definition changed since the cut, `NotFound` when the table has gone, `Connection`
+    /// when the view is lost with its connection (the split can be given to another reader of the same cut).
+    fn begin(&mut self, split: &Split) -> impl Future<Output = Result<()>> + Send;
+
+    /// Appends the split's next rows to `batch`, which is bounded by the source's own batch size. Not cancel-safe.
+    fn read(&mut self, batch: &mut Batch) -> impl Future<Output = Result<ScanStep>> + Send;
+
+    /// Ends a cut by marks after its rows were read: the high mark. Every change that a row read could contain lies at or
+    /// before it, and every change at or before the low mark is in the rows. For a cut that was known from the start, the
+    /// same cut again.
+    fn finish(&mut self) -> impl Future<Output = Result<Self::Position>> + Send;
+
+    /// Ends the view and closes the connection.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a live source has delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LiveStep<P> {
+    /// Rows were appended; everything up to this point is out.
+    Rows(LogPoint<P>),
+    /// Nothing to append for now; the log has moved on to this point (transactions of other tables, heartbeats).
+    Idle(LogPoint<P>),
+    /// The target ([`LiveSource::set_target`]) is reached: every transaction it includes is out, and none that it does not
+    /// include. The batch may hold the last rows.
+    Reached(LogPoint<P>),
+}
+
+/// A log being read.
+pub trait LiveSource: Send + 'static {
+    /// The position type of its source.
+    type Position: Position;
+
+    /// Stop exactly at `target` (deliver nothing after it until the target is changed), or never.
+    fn set_target(&mut self, target: Option<Self::Position>);
+
+    /// Appends the log's next rows to `batch`, in order, transactions whole where they fit a batch: those of the tables
+    /// chosen, up to the source's own batch size, and no longer than it takes until nothing more is there at once. Waits
+    /// until there is something to say; says `Idle` at least every few seconds. Reconnects by itself at the last
+    /// transaction boundary, for as long as its retries allow. Cancel-safe: what was not returned is given again.
+    ///
+    /// Errors: `ExpiredPosition` when the log no longer reaches back, `Connection` when retries are used up.
+    fn next(
+        &mut self,
+        batch: &mut Batch,
+    ) -> impl Future<Output = Result<LiveStep<Self::Position>>> + Send;
+
+    /// Table definitions valid at the last point returned, if they changed since this was last asked.
+    fn definitions(&mut self) -> Option<Value>;
+
+    /// Everything up to `point` is durable in every sink: it need not be kept any longer.
+    fn acknowledge(&mut self, point: &LogPoint<Self::Position>);
+
+    /// Closes the connection.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// A database that can be copied and followed.
+pub trait Source: Send + Sync + 'static {
+    /// A place in its log.
+    type Position: Position;
+    /// Its snapshot readers.
+    type Reader: SnapshotReader<Position = Self::Position>;
+    /// Its log reader.
+    type Live: LiveSource<Position = Self::Position>;
+
+    /// What tells this source from others. Connects.
+    fn identity(&self) -> impl Future<Output = Result<SourceIdentity>> + Send;
+
+    /// The end of the log now, with the definitions valid there (null where the log carries its own): everything committed
+    /// before this was called is included.
+    fn current(&self) -> impl Future<Output = Result<(Self::Position, Value)>> + Send;
+
+    /// Fails with `ExpiredPosition` if the log no longer reaches back to `position`, and says what to do.
+    fn check_available(&self, position: &Self::Position)
+    -> impl Future<Output = Result<()>> + Send;
+
+    /// Opens views at one cut or several.
+    fn open_cuts(
+        &self,
+        request: CutRequest<'_, Self::Position>,
+    ) -> impl Future<Output = Result<Cuts<Self::Reader>>> + Send;
+
+    /// Whether `keys` (of rows of `table`) lie after or at each of `bounds`, by the server's own order: for each key the
+    /// number of bounds that are smaller than it. Only asked for tables with [`KeyOrder::Server`](crate::schema::KeyOrder::Server).
+    fn locate(
+        &self,
+        table: &TableName,
+        bounds: &[Key],
+        keys: &[Key],
+    ) -> impl Future<Output = Result<Vec<usize>>> + Send;
+
+    /// Opens the log at `point`, with the definitions valid there.
+    fn open_live(
+        &self,
+        point: &LogPoint<Self::Position>,
+        definitions: &Value,
+    ) -> impl Future<Output = Result<Self::Live>> + Send;
+}

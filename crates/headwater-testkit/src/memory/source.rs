@@ -1,0 +1,200 @@
+//! The source in memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use headwater_core::error::{Error, ErrorKind, Result};
+use headwater_core::key::Key;
+use headwater_core::position::{Position, SourceIdentity};
+use headwater_core::schema::TableName;
+use headwater_core::source::{self, CutRequest, LogPoint, TableInfo};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::database::{definitions, place_of_key};
+use super::live::Live;
+use super::reader::Reader;
+use super::world::{Broken, Cuts, World};
+use super::writers::IGNORED;
+
+/// A place in the log: after this many transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct At(pub u64);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Position for At {
+    fn includes(&self, other: &Self) -> bool {
+        self >= other
+    }
+}
+
+/// The world as a source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    world: World,
+}
+
+impl Source {
+    /// The source that `world` is.
+    #[must_use]
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+        }
+    }
+
+    fn cuts(&self) -> Cuts {
+        self.world.lock().options.cuts
+    }
+
+    async fn reader(&self, at_least: Option<At>) -> Reader {
+        self.world.step().await;
+        let broken = self.world.lock().options.broken;
+        if self.cuts() == Cuts::Marks {
+            let low = at_least.unwrap_or(At(0));
+            while broken != Broken::ViewBeforeLowMark
+                && self.world.lock().database.executed_at < low.0
+            {
+                self.world.step().await;
+            }
+            let view = Arc::clone(&self.world.lock().database.visible);
+            return Reader::new(&self.world, view, None);
+        }
+        let before = self.world.lock().database.end();
+        if broken == Broken::PositionBeforeView {
+            self.world.step().await;
+        }
+        let (view, at) = {
+            let inner = self.world.lock();
+            (Arc::clone(&inner.database.latest), inner.database.end())
+        };
+        if broken == Broken::PositionAfterView {
+            self.world.step().await;
+        }
+        let cut = match broken {
+            Broken::PositionBeforeView => before,
+            Broken::PositionAfterView => self.world.lock().database.end(),
+            _ => at,
+        };
+        Reader::new(&self.world, view, Some(At(cut)))
+    }
+}
+
+impl source::Source for Source {
+    type Position = At;
+    type Reader = Reader;
+    type Live = Live;
+
+    async fn identity(&self) -> Result<SourceIdentity> {
+        self.world.step().await;
+        Ok(SourceIdentity {
+            kind: "memory".into(),
+            id: "world".into(),
+        })
+    }
+
+    async fn current(&self) -> Result<(At, Value)> {
+        self.world.step().await;
+        self.world.lose_connection()?;
+        let inner = self.world.lock();
+        Ok((
+            At(inner.database.end()),
+            definitions(&inner.database.latest),
+        ))
+    }
+
+    async fn check_available(&self, position: &At) -> Result<()> {
+        self.world.step().await;
+        available(&self.world, *position)
+    }
+
+    async fn open_cuts(&self, request: CutRequest<'_, At>) -> Result<source::Cuts<Reader>> {
+        self.world.lose_connection()?;
+        let cuts = self.cuts();
+        let mut readers = vec![self.reader(request.at_least.copied()).await];
+        let wanted = if cuts == Cuts::Marks {
+            1
+        } else {
+            request.readers
+        };
+        while readers.len() < wanted {
+            let reader = match cuts {
+                Cuts::Shared => readers[0].beside(),
+                Cuts::PerReader | Cuts::Marks => self.reader(request.at_least.copied()).await,
+            };
+            readers.push(reader);
+        }
+        let definitions = readers.first().map_or(Value::Null, Reader::definitions);
+        self.world.step().await;
+        let latest = Arc::clone(&self.world.lock().database.latest);
+        let copied = latest
+            .values()
+            .filter(|table| &*table.schema.name.table != IGNORED);
+        let tables = copied
+            .map(|table| TableInfo {
+                schema: Arc::clone(&table.schema),
+                estimated_rows: table.rows.len() as u64,
+            })
+            .collect();
+        Ok(source::Cuts {
+            readers,
+            tables,
+            definitions,
+        })
+    }
+
+    async fn locate(&self, table: &TableName, bounds: &[Key], keys: &[Key]) -> Result<Vec<usize>> {
+        self.world.step().await;
+        self.world.lose_connection()?;
+        let inner = self.world.lock();
+        if inner.options.broken == Broken::LocatesByBytes {
+            let below = |key: &Key| bounds.iter().filter(|bound| *bound < key).count();
+            return Ok(keys.iter().map(below).collect());
+        }
+        let found = inner.database.latest.get(table);
+        let Some(table) = found else {
+            return Err(Error::new(ErrorKind::NotFound, "no such table").with("table", table));
+        };
+        let place = |key: &Key| place_of_key(&table.schema, key);
+        let bounds: Vec<_> = bounds.iter().map(place).collect();
+        assert!(
+            bounds.is_sorted(),
+            "bounds are not in the server's order: {bounds:?}"
+        );
+        let below = |key: &Key| bounds.iter().filter(|bound| **bound < place(key)).count();
+        Ok(keys.iter().map(below).collect())
+    }
+
+    async fn open_live(&self, point: &LogPoint<At>, definitions: &Value) -> Result<Live> {
+        self.world.step().await;
+        self.world.lose_connection()?;
+        available(&self.world, point.position)?;
+        let valid = self.world.lock().database.definitions_at(point.position.0);
+        if *definitions != valid {
+            let what = "the definitions are not those valid where the log is opened";
+            return Err(Error::new(ErrorKind::Internal, what)
+                .with("position", point.position)
+                .with("given", definitions)
+                .with("valid", valid));
+        }
+        Ok(Live::new(&self.world, point.clone()))
+    }
+}
+
+pub(super) fn available(world: &World, position: At) -> Result<()> {
+    let purged = world.lock().database.purged;
+    if position.0 < purged {
+        return Err(
+            Error::new(ErrorKind::ExpiredPosition, "the log no longer reaches back")
+                .with("position", position)
+                .hint("copy again"),
+        );
+    }
+    Ok(())
+}
