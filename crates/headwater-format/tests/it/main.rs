@@ -1,0 +1,5 @@
+//! Events of whole rows.
+
+mod events;
+mod shape;
+mod support;
