@@ -1,0 +1,507 @@
+//! Receiving: events of the log become transactions. Rows events are kept as they came until their transaction's end is
+//! known; DDL moves the definitions on; everything else moves the position.
+
+use std::sync::Arc;
+
+use headwater_core::Result;
+use headwater_core::batch::{Batch, ChangeKind};
+use headwater_core::schema::TableName;
+use headwater_core::source::LogPoint;
+
+use super::emit::Ready;
+use super::tables::{Bindings, Mapping, Tables, table_id};
+use super::transaction::Buffer;
+use crate::decode::event::{Body, Event, EventHeader, Query, XaPrepare, event_type as et};
+use crate::gtid::Tsid;
+use crate::position::BinlogPosition;
+use crate::schema::ddl::{self, Effect, Rules};
+use crate::schema::{Happened, SqlMode};
+use crate::source::Settings;
+
+/// The GTID of the group of events being read.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Group {
+    /// None: GTIDs are off.
+    #[default]
+    Anonymous,
+    MySql(Tsid, u64),
+    MariaDb {
+        domain: u32,
+        server: u32,
+        sequence: u64,
+    },
+}
+
+impl Group {
+    fn text(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Anonymous => None,
+            Self::MySql(tsid, number) => Some(format!("{tsid}:{number}").into()),
+            Self::MariaDb {
+                domain,
+                server,
+                sequence,
+            } => Some(format!("{domain}-{server}-{sequence}").into()),
+        }
+    }
+}
+
+/// A transaction that is prepared (XA) and waits for its outcome.
+#[derive(Debug)]
+struct Prepared {
+    id: String,
+    buffer: Buffer,
+    /// The tables that its rows name by number.
+    bindings: Bindings,
+    thread_id: Option<u32>,
+}
+
+/// Where the reading of the log stands.
+#[derive(Debug)]
+pub(super) struct State {
+    settings: Arc<Settings>,
+    mariadb: bool,
+    pub(super) tables: Tables,
+    /// Tables whose definitions have to be read before anything else, with the numbers of their table maps.
+    pub(super) needs: Vec<(u64, TableName)>,
+    /// The last boundary.
+    pub(super) position: BinlogPosition,
+    /// Whether it has moved since it was last compared with the target.
+    pub(super) moved: bool,
+    /// The boundary before the first transaction that is prepared and open: from there the log must be read again.
+    held: Option<BinlogPosition>,
+    /// Rows seen since the restart position.
+    seen: u64,
+    /// Rows still to be passed over, because they are out already.
+    pub(super) skip: u64,
+    /// Where the next event lies.
+    file: String,
+    offset: u64,
+    group: Group,
+    /// Rows of the transaction being received.
+    buffer: Buffer,
+    thread_id: Option<u32>,
+    /// Between a transaction's beginning and its end.
+    in_transaction: bool,
+    prepared: Vec<Prepared>,
+    warned_of_statements: bool,
+}
+
+impl State {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        tables: Tables,
+        mariadb: bool,
+        point: &LogPoint<BinlogPosition>,
+    ) -> Self {
+        let buffer = Buffer::new(
+            settings.transaction_memory_bytes,
+            settings.spool_folder.clone(),
+        );
+        Self {
+            tables,
+            needs: Vec::new(),
+            position: point.position.clone(),
+            moved: true,
+            held: None,
+            seen: 0,
+            skip: point.rows_done,
+            file: point.position.file.clone(),
+            offset: point.position.offset,
+            group: Group::Anonymous,
+            buffer,
+            thread_id: None,
+            in_transaction: false,
+            prepared: Vec::new(),
+            warned_of_statements: false,
+            mariadb,
+            settings,
+        }
+    }
+
+    /// From where the log has to be read again, and how many rows after that are out.
+    pub(super) fn point(&self) -> LogPoint<BinlogPosition> {
+        let position = self.held.as_ref().unwrap_or(&self.position).clone();
+        LogPoint {
+            position,
+            rows_done: self.seen + self.skip,
+        }
+    }
+
+    /// Counts rows; says how many of them, from the first, are out already.
+    pub(super) fn pass_over(&mut self, rows: u64) -> u64 {
+        self.seen += rows;
+        let known = self.skip.min(rows);
+        self.skip -= known;
+        known
+    }
+
+    /// The connection broke: what of the open transaction has arrived is void.
+    pub(super) fn void(&mut self) {
+        self.buffer.clear();
+        self.in_transaction = false;
+        self.group = Group::Anonymous;
+        self.file.clone_from(&self.position.file);
+        self.offset = self.position.offset;
+        self.tables.forget_maps();
+        self.needs.clear();
+        if let Some(held) = self.held.take() {
+            // Prepared transactions are read again from where they began.
+            self.position = held;
+            self.moved = true;
+            self.skip += self.seen;
+            self.seen = 0;
+            self.prepared.clear();
+        }
+    }
+
+    /// Takes an event. Gives a transaction with rows when one has ended. Marks of tables go to `batch`.
+    pub(super) fn receive(
+        &mut self,
+        event: &Event<'_>,
+        batch: &mut Batch,
+    ) -> Result<Option<Ready>> {
+        let header = &event.header;
+        if !header.is_artificial() && header.log_pos != 0 {
+            self.move_offset(header);
+        }
+        self.take(event, batch)
+    }
+
+    /// The header's place has 32 bits and wraps in a file beyond 4 GiB.
+    fn move_offset(&mut self, header: &EventHeader) {
+        let low = u64::from(header.log_pos);
+        let same_lap = self.offset & !u64::from(u32::MAX) | low;
+        self.offset = if same_lap < self.offset && self.offset - same_lap > 1 << 31 {
+            same_lap + (1 << 32)
+        } else {
+            same_lap
+        };
+    }
+
+    fn take(&mut self, event: &Event<'_>, batch: &mut Batch) -> Result<Option<Ready>> {
+        match event.header.event_type {
+            et::TABLE_MAP => {
+                if let Mapping::Unknown(id, table) = self.tables.map(event.body)? {
+                    self.needs.push((id, table));
+                }
+                return Ok(None);
+            }
+            et::WRITE_ROWS_V1..=et::DELETE_ROWS_V1
+            | et::WRITE_ROWS..=et::DELETE_ROWS
+            | et::PARTIAL_UPDATE_ROWS
+            | et::WRITE_ROWS_COMPRESSED_V1..=et::DELETE_ROWS_COMPRESSED => {
+                if self.tables.captures(table_id(event.body)) {
+                    self.buffer.push(event)?;
+                    self.buffer.rows_events += 1;
+                }
+                return Ok(None);
+            }
+            _ => {}
+        }
+        match event.parse()? {
+            Body::Xid(xid) => return self.end(Some(xid)),
+            Body::Gtid(gtid) => {
+                self.begin();
+                if gtid.number > 0 {
+                    let tsid = Tsid {
+                        uuid: gtid.source,
+                        tag: gtid.tag.into_owned(),
+                    };
+                    self.group = Group::MySql(tsid, gtid.number);
+                }
+            }
+            Body::MariaGtid(gtid) => {
+                self.begin();
+                self.group = Group::MariaDb {
+                    domain: gtid.domain,
+                    server: gtid.server_id,
+                    sequence: gtid.sequence,
+                };
+                self.in_transaction = !gtid.flags.standalone();
+            }
+            Body::Query(query) => return self.query(&query, event, batch),
+            Body::XaPrepare(prepare) if prepare.one_phase => return self.end(None),
+            Body::XaPrepare(prepare) => self.prepare(&prepare),
+            Body::TransactionPayload(payload) => {
+                let mut events = payload.events()?;
+                let mut ready = None;
+                while let Some(inner) = events.next_event()? {
+                    ready = ready.or(self.take(&inner, batch)?);
+                }
+                return Ok(ready);
+            }
+            Body::Rotate(rotate) => self.rotate(&rotate.file, rotate.position, &event.header),
+            Body::Statement(_) if self.settings.with_query => self.buffer.push(event)?,
+            Body::Incident { .. } | Body::StatementPart | Body::Unknown => self.warn_of(event),
+            Body::FormatDescription(_)
+            | Body::Stop
+            | Body::GtidList(_)
+            | Body::PreviousGtids(_)
+            | Body::TableMap(_)
+            | Body::Rows(_)
+            | Body::Statement(_)
+            | Body::Heartbeat
+            | Body::BinlogCheckpoint
+            | Body::Ignorable => {}
+        }
+        Ok(None)
+    }
+
+    /// Says what the log holds that cannot be streamed.
+    fn warn_of(&self, event: &Event<'_>) {
+        let position = &self.position;
+        match event.parse() {
+            Ok(Body::Incident { number, message }) => {
+                tracing::error!(number, %message, %position, "the server says that its log has a gap here: compare the tables, and copy again what differs");
+            }
+            Ok(Body::StatementPart) => {
+                tracing::warn!(%position, "a statement-based change cannot be streamed: set binlog_format=ROW for every session");
+            }
+            _ => {
+                let event_type = event.header.event_type;
+                tracing::warn!(event_type, %position, "an event of an unknown type was passed over");
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        // A log that a crash tore has a beginning where an end should be: what was open never happened.
+        self.buffer.clear();
+        self.group = Group::Anonymous;
+        self.thread_id = None;
+        self.in_transaction = false;
+    }
+
+    /// The transaction is committed.
+    fn end(&mut self, xid: Option<u64>) -> Result<Option<Ready>> {
+        let group = std::mem::take(&mut self.group);
+        self.in_transaction = false;
+        if self.buffer.rows_events == 0 {
+            self.buffer.clear();
+            self.move_boundary(&group);
+            return Ok(None);
+        }
+        let spare = Buffer::new(
+            self.settings.transaction_memory_bytes,
+            self.settings.spool_folder.clone(),
+        );
+        let buffer = std::mem::replace(&mut self.buffer, spare);
+        let gtid = if self.settings.with_gtid {
+            group.text()
+        } else {
+            None
+        };
+        Ready::new(buffer, group, xid, gtid, self.thread_id).map(Some)
+    }
+
+    /// The transaction is out.
+    pub(super) fn finish(&mut self, ready: Ready) {
+        let (group, mut buffer) = ready.into_parts();
+        self.move_boundary(&group);
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    fn move_boundary(&mut self, group: &Group) {
+        if self.prepared.is_empty() {
+            self.held = None;
+            self.seen = 0;
+        }
+        match group {
+            Group::Anonymous => {}
+            Group::MySql(tsid, number) => {
+                self.position
+                    .gtid_set
+                    .get_or_insert_default()
+                    .add(tsid, *number);
+            }
+            Group::MariaDb {
+                domain,
+                server,
+                sequence,
+            } => {
+                self.position
+                    .gtid
+                    .get_or_insert_default()
+                    .set(*domain, *server, *sequence);
+            }
+        }
+        self.move_file();
+    }
+
+    /// File and offset only ever move forward: by GTID, a server may begin with older files.
+    fn move_file(&mut self) {
+        self.moved = true;
+        let here = BinlogPosition {
+            file: self.file.clone(),
+            offset: self.offset,
+            ..BinlogPosition::default()
+        };
+        if here.compare_files(&self.position).is_gt() || self.position.file.is_empty() {
+            self.position.file = here.file;
+            self.position.offset = here.offset;
+        }
+    }
+
+    fn rotate(&mut self, file: &str, offset: u64, header: &EventHeader) {
+        file.clone_into(&mut self.file);
+        self.offset = offset;
+        if !header.is_artificial() && !self.in_transaction {
+            self.move_file();
+            if self.prepared.is_empty() {
+                // A server that creates tables all day numbers them all day.
+                self.tables.forget_maps();
+            }
+        }
+    }
+
+    fn prepare(&mut self, prepare: &XaPrepare<'_>) {
+        let group = std::mem::take(&mut self.group);
+        if self.buffer.rows_events > 0 {
+            if self.held.is_none() {
+                self.held = Some(self.position.clone());
+            }
+            let spare = Buffer::new(
+                self.settings.transaction_memory_bytes,
+                self.settings.spool_folder.clone(),
+            );
+            let buffer = std::mem::replace(&mut self.buffer, spare);
+            self.prepared.push(Prepared {
+                id: xa_id(prepare),
+                buffer,
+                bindings: self.tables.bindings(),
+                thread_id: self.thread_id,
+            });
+        }
+        self.in_transaction = false;
+        self.move_boundary(&group);
+    }
+
+    /// An XA transaction's outcome.
+    fn decide(&mut self, sql: &str, commit: bool) -> Result<Option<Ready>> {
+        let id = sql
+            .split_whitespace()
+            .nth(2)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let at = self.prepared.iter().position(|prepared| prepared.id == id);
+        match at.map(|at| self.prepared.remove(at)) {
+            Some(prepared) if commit => {
+                self.buffer = prepared.buffer;
+                self.thread_id = prepared.thread_id;
+                let mut ready = self.end(None)?;
+                if let Some(ready) = &mut ready {
+                    ready.decode_by(prepared.bindings);
+                }
+                return Ok(ready);
+            }
+            None if commit => {
+                tracing::warn!(%id, position = %self.position, "an XA transaction was committed that was prepared before the stream began: its rows are not in the stream; compare its tables, and copy again what differs");
+            }
+            _ => {}
+        }
+        self.buffer.clear();
+        self.end(None)
+    }
+
+    fn query(
+        &mut self,
+        query: &Query<'_>,
+        event: &Event<'_>,
+        batch: &mut Batch,
+    ) -> Result<Option<Ready>> {
+        let sql = query.sql_bytes();
+        if sql == b"BEGIN" {
+            self.thread_id = Some(query.thread_id);
+            self.in_transaction = true;
+            return Ok(None);
+        }
+        if sql == b"COMMIT" {
+            return self.end(None);
+        }
+        let starts = |word: &[u8]| {
+            sql.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        };
+        if starts(b"ROLLBACK TO")
+            || starts(b"SAVEPOINT")
+            || starts(b"XA START")
+            || starts(b"XA END")
+        {
+            self.in_transaction = true;
+            return Ok(None);
+        }
+        if starts(b"ROLLBACK") {
+            self.buffer.clear();
+            return self.end(None);
+        }
+        if starts(b"XA COMMIT") || starts(b"XA ROLLBACK") {
+            let commit = starts(b"XA COMMIT");
+            return self.decide(&query.sql(), commit);
+        }
+        self.ddl(query, &event.header, batch);
+        // Amid a transaction (CREATE TABLE … SELECT) its end is still to come.
+        if self.in_transaction {
+            Ok(None)
+        } else {
+            self.end(None)
+        }
+    }
+
+    /// Said once: where one session logs statements, thousands follow.
+    fn warn_of_statement(&mut self, database: &str) {
+        if !std::mem::replace(&mut self.warned_of_statements, true) {
+            tracing::warn!(database, position = %self.position, "changes that are logged as statements cannot be streamed: set binlog_format=ROW for every session, compare the tables that were written to meanwhile, and copy again what differs");
+        }
+    }
+
+    fn ddl(&mut self, query: &Query<'_>, header: &EventHeader, batch: &mut Batch) {
+        let mode = SqlMode::from_bits(query.status().sql_mode.unwrap_or(0));
+        let rules = Rules::new(query.database.as_ref(), mode, self.mariadb);
+        let effects = ddl::parse(&query.sql(), &rules);
+        if effects.contains(&Effect::StatementRows) {
+            self.warn_of_statement(query.database.as_ref());
+        }
+        for event in self.tables.apply(&effects) {
+            if event.shadow {
+                continue;
+            }
+            match event.what {
+                Happened::Truncated => {
+                    let table = &event.table;
+                    tracing::warn!(%table, "the table was truncated: the log has no events for the rows that went");
+                    if let Some(schema) = self.tables.schema(table) {
+                        batch.push_table_mark(ChangeKind::Truncate, &schema, header.timestamp_s);
+                    }
+                }
+                // To whoever keeps rows, a table that is dropped is one that is emptied.
+                Happened::Dropped => {
+                    tracing::info!(table = %event.table, "the table was dropped");
+                    if let Some(before) = event.before {
+                        let schema = Arc::new(before.to_schema());
+                        batch.push_table_mark(ChangeKind::Truncate, &schema, header.timestamp_s);
+                    }
+                }
+                what => tracing::info!(table = %event.table, ?what, "the definition changed"),
+            }
+        }
+    }
+}
+
+/// An XA id as the log's statements write it.
+fn xa_id(prepare: &XaPrepare<'_>) -> String {
+    use std::fmt::Write;
+    let mut id = String::from("x'");
+    let hex = |bytes: &[u8], id: &mut String| {
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(id, "{byte:02x}");
+        }
+    };
+    hex(prepare.global, &mut id);
+    id.push_str("',x'");
+    hex(prepare.branch, &mut id);
+    let _ = write!(id, "',{}", prepare.format);
+    id
+}

@@ -1,0 +1,255 @@
+//! Which tables of the log are wanted, and how their rows are decoded: definitions valid here, moved on by DDL, checked
+//! against every table map.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use headwater_core::schema::{TableName, TableSchema};
+use headwater_core::{ErrorKind, Result};
+
+use crate::decode::event::TableMap;
+use crate::decode::malformed;
+use crate::decode::metadata;
+use crate::decode::plan::RowPlan;
+use crate::decode::row_image::ImagePlan;
+use crate::schema::ddl::Effect;
+use crate::schema::{Catalog, CatalogEvent, Lookup, Selection, TableDefinition};
+
+/// A table map as it last came under its number.
+#[derive(Debug)]
+struct Mapped {
+    body: Box<[u8]>,
+    /// Whether its rows are wanted.
+    captured: bool,
+    bound: Option<Arc<Bound>>,
+    /// Definitions have changed since: it is to be bound anew when it comes again. Rows that wait for their transaction's
+    /// end (a prepared one, say) still go by the old binding.
+    stale: bool,
+}
+
+/// A table map bound to a definition.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) plan: ImagePlan,
+    pub(super) schema: Arc<TableSchema>,
+}
+
+/// Bindings by the numbers of their tables.
+pub(super) type Bindings = HashMap<u64, Arc<Bound>>;
+
+/// The tables.
+#[derive(Debug)]
+pub(super) struct Tables {
+    selection: Selection,
+    pub(super) catalog: Catalog,
+    maps: HashMap<u64, Mapped>,
+    plans: HashMap<TableName, RowPlan>,
+    /// The table map that came last: rows events mostly follow their own.
+    last: Option<(u64, bool)>,
+    /// Definitions changed since they were last asked for.
+    pub(super) changed: bool,
+}
+
+/// What becomes of a table map's rows.
+pub(super) enum Mapping {
+    /// They are not wanted.
+    Ignored,
+    /// They can be decoded.
+    Ready,
+    /// They are wanted, but the definition has to be read from the server first.
+    Unknown(u64, TableName),
+}
+
+impl Tables {
+    pub(super) fn new(selection: Selection, catalog: Catalog) -> Self {
+        Self {
+            selection,
+            catalog,
+            maps: HashMap::new(),
+            plans: HashMap::new(),
+            last: None,
+            changed: false,
+        }
+    }
+
+    /// Takes note of a table map, and binds it.
+    pub(super) fn map(&mut self, body: &[u8]) -> Result<Mapping> {
+        let id = table_id(body);
+        if let Some(mapped) = self.maps.get(&id)
+            && !mapped.stale
+            && (mapped.bound.is_some() || !mapped.captured)
+            && *mapped.body == *body
+        {
+            self.last = Some((id, mapped.captured));
+            return Ok(if mapped.captured {
+                Mapping::Ready
+            } else {
+                Mapping::Ignored
+            });
+        }
+        let map = TableMap::parse(body)?;
+        let name = TableName::new(map.database, map.table);
+        let captured = self.captures_name(&name);
+        self.maps.insert(
+            id,
+            Mapped {
+                body: body.into(),
+                captured,
+                bound: None,
+                stale: false,
+            },
+        );
+        self.last = Some((id, captured));
+        if !captured {
+            return Ok(Mapping::Ignored);
+        }
+        Ok(if self.bind(id)? {
+            Mapping::Ready
+        } else {
+            Mapping::Unknown(id, name)
+        })
+    }
+
+    /// Whether the rows of the table with this number are wanted.
+    pub(super) fn captures(&self, id: u64) -> bool {
+        match self.last {
+            Some((last, captured)) if last == id => captured,
+            _ => self.maps.get(&id).is_some_and(|mapped| mapped.captured),
+        }
+    }
+
+    /// Binds a table map to a definition. Says whether there is one.
+    pub(super) fn bind(&mut self, id: u64) -> Result<bool> {
+        let Some(mapped) = self.maps.get_mut(&id) else {
+            return Ok(false);
+        };
+        let map = TableMap::parse(&mapped.body)?;
+        let name = TableName::new(map.database, map.table);
+        let Some((bound, learned)) = bind(&mut self.catalog, &mut self.plans, &name, &map)? else {
+            return Ok(false);
+        };
+        self.changed |= learned;
+        mapped.bound = Some(Arc::new(bound));
+        mapped.stale = false;
+        Ok(true)
+    }
+
+    /// How to decode the rows of the table with this number.
+    pub(super) fn bound(&self, id: u64) -> Result<&Arc<Bound>> {
+        let bound = self.maps.get(&id).and_then(|mapped| mapped.bound.as_ref());
+        bound.ok_or_else(|| malformed("a rows event has no table map").with("table-id", id))
+    }
+
+    /// How to decode rows that are kept: a server that is started again gives the same numbers to other tables.
+    pub(super) fn bindings(&self) -> Bindings {
+        let bound = |(id, mapped): (&u64, &Mapped)| Some((*id, Arc::clone(mapped.bound.as_ref()?)));
+        self.maps.iter().filter_map(bound).collect()
+    }
+
+    /// Definitions have changed: every table map is bound anew when it comes again.
+    pub(super) fn unbind(&mut self) {
+        for mapped in self.maps.values_mut() {
+            mapped.stale = true;
+        }
+        self.plans.clear();
+        self.changed = true;
+    }
+
+    /// A new connection numbers its tables anew.
+    pub(super) fn forget_maps(&mut self) {
+        self.maps.clear();
+        self.last = None;
+    }
+
+    /// A schema for marks that belong to a table.
+    pub(super) fn schema(&mut self, name: &TableName) -> Option<Arc<TableSchema>> {
+        let Lookup::Known(definition) = self.catalog.get(name) else {
+            return None;
+        };
+        let plan = self
+            .plans
+            .entry(name.clone())
+            .or_insert_with(|| RowPlan::new(Arc::clone(definition)));
+        Some(Arc::clone(plan.schema()))
+    }
+
+    /// Moves the definitions on by what a statement does. Gives what happened.
+    pub(super) fn apply(&mut self, effects: &[Effect]) -> Vec<CatalogEvent> {
+        let events = self.catalog.apply(&self.selection, effects);
+        if !events.is_empty() {
+            self.unbind();
+        }
+        events
+    }
+
+    pub(super) fn captures_name(&self, name: &TableName) -> bool {
+        self.catalog.is_captured(name, &self.selection)
+            && !matches!(self.catalog.get(name), Lookup::Sequence)
+    }
+
+    pub(super) fn learn(&mut self, definition: TableDefinition) {
+        self.catalog.learn(definition);
+        self.unbind();
+    }
+}
+
+/// The number of the table that a table map or a rows event begins with: six bytes.
+pub(super) fn table_id(body: &[u8]) -> u64 {
+    let mut id = [0; 8];
+    for (to, from) in id.iter_mut().zip(body.iter().take(6)) {
+        *to = *from;
+    }
+    u64::from_le_bytes(id)
+}
+
+/// Binds a table map to the known definition if it fits, else to the one that its own FULL metadata tells. None: neither is
+/// there. Says also whether something new was learned.
+fn bind(
+    catalog: &mut Catalog,
+    plans: &mut HashMap<TableName, RowPlan>,
+    name: &TableName,
+    map: &TableMap<'_>,
+) -> Result<Option<(Bound, bool)>> {
+    let known = match catalog.get(name) {
+        Lookup::Known(definition) => Some(Arc::clone(definition)),
+        _ => None,
+    };
+    if let Some(definition) = &known {
+        let plan = plans
+            .entry(name.clone())
+            .or_insert_with(|| RowPlan::new(Arc::clone(definition)));
+        match plan.image(map) {
+            Ok(image) => {
+                return Ok(Some((
+                    Bound {
+                        plan: image,
+                        schema: Arc::clone(plan.schema()),
+                    },
+                    false,
+                )));
+            }
+            Err(error) if error.kind() == ErrorKind::SchemaMismatch => {
+                tracing::debug!(table = %name, "the known definition does not fit the log: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(mut definition) = metadata::definition(map)? else {
+        return Ok(None);
+    };
+    if let Some(known) = &known {
+        metadata::refine(&mut definition, known);
+    }
+    let plan = RowPlan::new(Arc::new(definition.clone()));
+    let image = plan.image(map)?;
+    let schema = Arc::clone(plan.schema());
+    plans.insert(name.clone(), plan);
+    catalog.learn(definition);
+    Ok(Some((
+        Bound {
+            plan: image,
+            schema,
+        },
+        true,
+    )))
+}

@@ -1,0 +1,8 @@
+//! The snapshot: cuts ([`cut`]), and readers that read splits of tables as of one ([`reader`]).
+
+pub(crate) mod control;
+pub(crate) mod cut;
+pub(crate) mod reader;
+pub(crate) mod sql;
+
+pub use reader::Reader;

@@ -1,0 +1,192 @@
+//! The SQL of snapshot readers: names, literals and key ranges.
+
+use std::fmt::Write;
+
+use headwater_core::key::{Key, KeyRange, KeyValue};
+use headwater_core::schema::TableName;
+
+use crate::schema::{ColumnDefinition, ColumnType, TableDefinition};
+
+/// A name in back-quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A table's full name in back-quotes.
+pub(crate) fn quoted_table(name: &TableName) -> String {
+    format!("{}.{}", quoted(&name.database), quoted(&name.table))
+}
+
+/// A string literal.
+pub(crate) fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A constant that compares with `column` exactly as the column's own values do.
+pub(crate) fn literal(value: &KeyValue, column: &ColumnDefinition) -> String {
+    match value {
+        KeyValue::Int(value) => value.to_string(),
+        KeyValue::UInt(value) => value.to_string(),
+        KeyValue::Decimal(digits) => digits.clone(),
+        KeyValue::Float(bits) => format!("{:e}", f64::from_bits(*bits)),
+        KeyValue::Date(value) => format!("'{value}'"),
+        KeyValue::Time(value) => format!("'{value}'"),
+        KeyValue::DateTime(value) => format!("'{value}'"),
+        KeyValue::Bytes(bytes) => format!("x'{}'", hex(bytes)),
+        KeyValue::Null => "NULL".into(),
+        KeyValue::Text(text) => {
+            let utf8 = format!("_utf8mb4 x'{}'", hex(text.as_bytes()));
+            match &column.column_type {
+                ColumnType::Text { charset, collation } => {
+                    let converted = format!("CONVERT({utf8} USING {charset})");
+                    if collation.is_empty() {
+                        converted
+                    } else {
+                        format!("{converted} COLLATE {collation}")
+                    }
+                }
+                _ => text_literal(text),
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// The key columns of a table, ready for SQL.
+#[derive(Debug, Clone)]
+pub(crate) struct KeySql {
+    columns: Vec<(String, ColumnDefinition)>,
+}
+
+impl KeySql {
+    pub(crate) fn new(definition: &TableDefinition) -> Self {
+        let column = |&index: &usize| {
+            let column = &definition.columns[index];
+            (quoted(&column.name), column.clone())
+        };
+        Self {
+            columns: definition.key().iter().map(column).collect(),
+        }
+    }
+
+    /// The columns, separated by commas.
+    pub(crate) fn list(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// A condition that holds for the keys of `range`; none for all keys. Written as nested comparisons, which every
+    /// version plans by the index.
+    pub(crate) fn condition(&self, range: &KeyRange) -> Option<String> {
+        let after = range
+            .after
+            .as_ref()
+            .map(|key| self.compare(key, ">", ">", 0));
+        let up_to = range
+            .up_to
+            .as_ref()
+            .map(|key| self.compare(key, "<", "<=", 0));
+        match (after, up_to) {
+            (Some(after), Some(up_to)) => Some(format!("{after} AND {up_to}")),
+            (after, up_to) => after.or(up_to),
+        }
+    }
+
+    /// Whether a key given as constants is greater than another: for asking the server without a table.
+    pub(crate) fn is_greater(&self, key: &Key, bound: &Key) -> String {
+        self.greater_from(key, bound, 0)
+    }
+
+    fn greater_from(&self, key: &Key, bound: &Key, at: usize) -> String {
+        let (Some((_, column)), Some(value), Some(limit)) =
+            (self.columns.get(at), key.0.get(at), bound.0.get(at))
+        else {
+            return "FALSE".into();
+        };
+        let (value, limit) = (literal(value, column), literal(limit, column));
+        if at + 1 == self.columns.len() {
+            return format!("({value} > {limit})");
+        }
+        let rest = self.greater_from(key, bound, at + 1);
+        format!("({value} > {limit} OR ({value} = {limit} AND {rest}))")
+    }
+
+    /// `strict` compares every column but the last, `last` the last one.
+    fn compare(&self, key: &Key, strict: &str, last: &str, at: usize) -> String {
+        let (Some((name, column)), Some(value)) = (self.columns.get(at), key.0.get(at)) else {
+            return "TRUE".into();
+        };
+        let value = literal(value, column);
+        if at + 1 == self.columns.len() {
+            return format!("{name} {last} {value}");
+        }
+        let rest = self.compare(key, strict, last, at + 1);
+        format!("({name} {strict}= {value} AND ({name} {strict} {value} OR {rest}))")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, column_type: ColumnType) -> ColumnDefinition {
+        ColumnDefinition {
+            name: name.into(),
+            column_type,
+            nullable: false,
+            generated: false,
+            invisible: false,
+        }
+    }
+
+    #[test]
+    fn a_composite_range_is_written_as_nested_comparisons() {
+        let key = KeySql {
+            columns: vec![
+                (
+                    "`a`".into(),
+                    column(
+                        "a",
+                        ColumnType::Integer {
+                            bits: 32,
+                            unsigned: false,
+                        },
+                    ),
+                ),
+                (
+                    "`b`".into(),
+                    column(
+                        "b",
+                        ColumnType::Text {
+                            charset: "latin1".into(),
+                            collation: "latin1_bin".into(),
+                        },
+                    ),
+                ),
+            ],
+        };
+        let range = KeyRange {
+            after: Some(Key(vec![KeyValue::Int(1), KeyValue::Text("x".into())])),
+            up_to: Some(Key(vec![KeyValue::Int(2), KeyValue::Text("é".into())])),
+        };
+        assert_eq!(
+            key.condition(&range).unwrap(),
+            "(`a` >= 1 AND (`a` > 1 OR `b` > CONVERT(_utf8mb4 x'78' USING latin1) COLLATE latin1_bin)) AND \
+             (`a` <= 2 AND (`a` < 2 OR `b` <= CONVERT(_utf8mb4 x'c3a9' USING latin1) COLLATE latin1_bin))"
+        );
+    }
+
+    #[test]
+    fn names_and_text_are_quoted() {
+        assert_eq!(quoted("we`ird"), "`we``ird`");
+        assert_eq!(text_literal("it's \\ so"), "'it''s \\\\ so'");
+    }
+}

@@ -1,0 +1,203 @@
+//! MySQL and MariaDB as a source.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use headwater_core::key::Key;
+use headwater_core::position::SourceIdentity;
+use headwater_core::schema::TableName;
+use headwater_core::source::{CutRequest, Cuts, LogPoint, Source};
+use headwater_core::{Error, ErrorKind, Result};
+use serde_json::Value;
+
+use crate::config::ConnectOptions;
+use crate::live::Live;
+use crate::position::BinlogPosition;
+use crate::schema::Catalog;
+use crate::schema::{Selection, TableDefinition, TableFacts, read_catalog, read_definitions};
+use crate::snapshot::control::Control;
+use crate::snapshot::sql::KeySql;
+use crate::snapshot::{Reader, cut};
+
+/// Keys asked about in one statement, where the server compares.
+const KEYS_PER_STATEMENT: usize = 500;
+
+/// What to read, and how to get there.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server.
+    pub connect: ConnectOptions,
+    /// The tables.
+    pub selection: Selection,
+    /// Conditions that bound the snapshot of a table, in SQL.
+    pub conditions: HashMap<TableName, String>,
+    /// The replica id under which the log is read; none: a random one.
+    pub server_id: Option<u32>,
+    /// Bytes of a transaction kept in memory; more go to a spool file.
+    pub transaction_memory_bytes: usize,
+    /// Where spool files go; none: the system's folder for temporary files.
+    pub spool_folder: Option<std::path::PathBuf>,
+    /// Whether events are to carry their GTID.
+    pub with_gtid: bool,
+    /// Whether events are to carry the text of their statement, where the log has it.
+    pub with_query: bool,
+}
+
+impl Settings {
+    /// Settings for a server and tables, with defaults for the rest.
+    #[must_use]
+    pub fn new(connect: ConnectOptions, selection: Selection) -> Self {
+        Self {
+            connect,
+            selection,
+            conditions: HashMap::new(),
+            server_id: None,
+            transaction_memory_bytes: 16 << 20,
+            spool_folder: None,
+            with_gtid: false,
+            with_query: false,
+        }
+    }
+}
+
+/// A MySQL or MariaDB server as a source.
+#[derive(Debug)]
+pub struct MysqlSource {
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl MysqlSource {
+    /// A source with these settings. Nothing is connected yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// The definitions of the tables chosen, as they are now.
+    pub(crate) async fn definitions(&self, control: &mut Control) -> Result<Definitions> {
+        let (catalog, mut facts) =
+            read_catalog(&mut control.connection, &self.settings.selection).await?;
+        let tables = catalog
+            .definitions()
+            .filter(|definition| catalog.is_captured(&definition.name, &self.settings.selection))
+            .filter_map(|definition| {
+                Some((Arc::clone(definition), facts.remove(&definition.name)?))
+            })
+            .collect();
+        Ok(Definitions { catalog, tables })
+    }
+}
+
+/// What the tables look like at one moment.
+#[derive(Debug)]
+pub(crate) struct Definitions {
+    /// Everything that the log needs, shadow tables included.
+    pub(crate) catalog: Catalog,
+    /// The tables to copy.
+    pub(crate) tables: Vec<(Arc<TableDefinition>, TableFacts)>,
+}
+
+/// A catalog as it stands in checkpoints and tokens.
+pub(crate) fn catalog_to_value(catalog: &Catalog) -> Result<Value> {
+    serde_json::to_value(catalog).map_err(|cause| {
+        Error::new(
+            ErrorKind::Internal,
+            "table definitions cannot be written as JSON",
+        )
+        .caused_by(cause)
+    })
+}
+
+impl Source for MysqlSource {
+    type Position = BinlogPosition;
+    type Reader = Reader;
+    type Live = Live;
+
+    async fn identity(&self) -> Result<SourceIdentity> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let mariadb = control.is_mariadb();
+        let (kind, variable) = if mariadb {
+            ("mariadb", "server_uid")
+        } else {
+            ("mysql", "server_uuid")
+        };
+        let sql = format!("SHOW GLOBAL VARIABLES LIKE '{variable}'");
+        let row = control.connection.query_one(&sql).await?;
+        let id = match row.as_ref().and_then(|row| row.as_str(1)) {
+            Some(id) if !id.is_empty() => id.to_owned(),
+            _ => {
+                let id = control
+                    .connection
+                    .query_scalar("SELECT @@global.server_id")
+                    .await?;
+                format!("server_id {}", id.unwrap_or_default())
+            }
+        };
+        control.close().await;
+        Ok(SourceIdentity {
+            kind: kind.into(),
+            id,
+        })
+    }
+
+    async fn current(&self) -> Result<(BinlogPosition, Value)> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let position = control.current_position().await?;
+        let definitions = self.definitions(&mut control).await?;
+        control.close().await;
+        let value = catalog_to_value(&definitions.catalog)?;
+        Ok((position, value))
+    }
+
+    async fn check_available(&self, position: &BinlogPosition) -> Result<()> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let result = control.check_available(position).await;
+        control.close().await;
+        result
+    }
+
+    async fn open_cuts(&self, request: CutRequest<'_, BinlogPosition>) -> Result<Cuts<Reader>> {
+        cut::open(self, request).await
+    }
+
+    async fn locate(&self, table: &TableName, bounds: &[Key], keys: &[Key]) -> Result<Vec<usize>> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let selection = Selection::Tables(vec![table.clone()]);
+        let found = read_definitions(&mut control.connection, &selection).await?;
+        let Some((definition, _)) = found.first() else {
+            return Err(Error::new(ErrorKind::NotFound, "the table has gone").with("table", table));
+        };
+        let key_sql = KeySql::new(definition);
+        let mut located = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks((KEYS_PER_STATEMENT / bounds.len().max(1)).max(1)) {
+            let sums: Vec<String> = chunk
+                .iter()
+                .map(|key| {
+                    let greater: Vec<String> = bounds
+                        .iter()
+                        .map(|bound| key_sql.is_greater(key, bound))
+                        .collect();
+                    greater.join(" + ")
+                })
+                .collect();
+            let sql = format!("SELECT {}", sums.join(", "));
+            let row = control.connection.query_one(&sql).await?;
+            for index in 0..chunk.len() {
+                let below = row.as_ref().and_then(|row| row.u64(index)).unwrap_or(0);
+                located.push(usize::try_from(below).unwrap_or(usize::MAX));
+            }
+        }
+        control.close().await;
+        Ok(located)
+    }
+
+    async fn open_live(
+        &self,
+        point: &LogPoint<BinlogPosition>,
+        definitions: &Value,
+    ) -> Result<Live> {
+        Live::open(Arc::clone(&self.settings), point, definitions).await
+    }
+}

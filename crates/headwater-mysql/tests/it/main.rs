@@ -1,0 +1,19 @@
+//! The MySQL and MariaDB source on real servers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "a test ends by panicking, and its helpers with it"
+)]
+
+mod client;
+mod conformance;
+mod contract;
+mod ddl;
+mod decode;
+mod harness;
+mod live;
+mod schema;
+mod snapshot;
+mod types;

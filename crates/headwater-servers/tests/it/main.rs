@@ -1,0 +1,7 @@
+//! Real servers, started and ended in every way.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+mod private;
+mod shared;
+mod watched;
