@@ -1,0 +1,128 @@
+//! `headwater check`: everything a run needs, looked at; and the SQL that mends what is missing.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use headwater_mysql::check::{Finding, Level, check};
+use serde_json::{Value, json};
+
+use super::source;
+use crate::config::{Failure, LogFormat, SourceSettings};
+use crate::exit::Exit;
+use crate::terminal::console::use_color;
+
+/// Checks, and prints what was found. Fails if a run would.
+pub(crate) async fn run(settings: &SourceSettings, format: LogFormat) -> Result<Exit, Failure> {
+    let source = source::open(settings)?;
+    let findings = Box::pin(check(&source)).await?;
+    let text = match format {
+        LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
+        LogFormat::Json => findings
+            .iter()
+            .map(|finding| format!("{}\n", as_json(finding)))
+            .collect(),
+    };
+    let printed = super::schema::print(&text);
+    let has_failed = findings
+        .iter()
+        .any(|finding| finding.level == Level::Failed);
+    Ok(if has_failed { Exit::Failed } else { printed })
+}
+
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Warning => "warning",
+        Level::Failed => "failed",
+    }
+}
+
+fn as_json(finding: &Finding) -> Value {
+    json!({
+        "check": finding.name,
+        "level": word(finding.level),
+        "found": finding.found,
+        "expected": (!finding.expected.is_empty()).then_some(&finding.expected),
+        "mend": finding.mend,
+    })
+}
+
+fn as_text(findings: &[Finding], color: bool) -> String {
+    let mut out = String::new();
+    let width = findings
+        .iter()
+        .map(|finding| finding.name.chars().count())
+        .max();
+    let width = width.unwrap_or(0).min(32);
+    for finding in findings {
+        let (mark, start) = match finding.level {
+            Level::Ok => ("ok     ", "\u{1b}[32m"),
+            Level::Warning => ("warning", "\u{1b}[33m"),
+            Level::Failed => ("FAILED ", "\u{1b}[1;31m"),
+        };
+        let (start, end) = if color {
+            (start, "\u{1b}[0m")
+        } else {
+            ("", "")
+        };
+        let _ = writeln!(
+            out,
+            "{start}{mark}{end}  {:<width$}  {}",
+            finding.name, finding.found
+        );
+        let indent = " ".repeat(width + 11);
+        if !finding.expected.is_empty() {
+            let _ = writeln!(out, "{indent}{}", finding.expected);
+        }
+        for line in finding.mend.iter().flat_map(|sql| sql.lines()) {
+            let _ = writeln!(out, "{indent}{start}mend:{end} {line}");
+        }
+    }
+    let count = |level| {
+        findings
+            .iter()
+            .filter(|finding| finding.level == level)
+            .count()
+    };
+    let _ = match (count(Level::Failed), count(Level::Warning)) {
+        (0, 0) => writeln!(out, "\nReady: everything a run needs is there."),
+        (0, warnings) => writeln!(out, "\nReady, with {warnings} to know about."),
+        (failed, _) => writeln!(out, "\nNot ready: {failed} to mend."),
+    };
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_check_says_the_sql_that_mends_it() {
+        let finding =
+            |name: &str, level, found: &str, expected: &str, mend: Option<&str>| Finding {
+                name: name.into(),
+                level,
+                found: found.into(),
+                expected: expected.into(),
+                mend: mend.map(str::to_owned),
+            };
+        let findings = [
+            finding("connection", Level::Ok, "db:3306 as cdc", "", None),
+            finding(
+                "binlog_format",
+                Level::Failed,
+                "STATEMENT",
+                "ROW is needed",
+                Some("SET GLOBAL binlog_format = 'ROW';"),
+            ),
+        ];
+        insta::assert_snapshot!(as_text(&findings, false), @r"
+        ok       connection     db:3306 as cdc
+        FAILED   binlog_format  STATEMENT
+                                ROW is needed
+                                mend: SET GLOBAL binlog_format = 'ROW';
+
+        Not ready: 1 to mend.
+        ");
+    }
+}

@@ -1,0 +1,80 @@
+//! The commands.
+
+mod check;
+mod run;
+mod schema;
+mod source;
+mod status;
+
+use std::sync::Arc;
+
+use crate::arguments::{Arguments, Command, Said};
+use crate::config::{Failure, Log, LogFormat, LogLevel, Lookup, Settings};
+use crate::exit::Exit;
+use crate::report;
+use crate::terminal::{Console, Wishes};
+
+/// Does what the command line asks for, and tells what went wrong.
+pub(crate) async fn execute(arguments: &Arguments, surroundings: Surroundings) -> Exit {
+    let mut format = arguments.said.log_format.unwrap_or(LogFormat::Text);
+    let done = command(arguments, &surroundings, &mut format).await;
+    done.unwrap_or_else(|failure| report::failure(&failure, format))
+}
+
+/// What was found before anything began.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Why a password could not be taken out of the process list.
+    pub(crate) visible: Option<std::io::Error>,
+    /// Failpoints that are armed: a test's doing.
+    pub(crate) failpoints: Option<String>,
+}
+
+async fn command(
+    arguments: &Arguments,
+    surroundings: &Surroundings,
+    format: &mut LogFormat,
+) -> Result<Exit, Failure> {
+    let lookup: Lookup<'_> = &|name| std::env::var(name).ok();
+    let settings = match &arguments.command {
+        Command::Check(check) => {
+            let file = crate::config::file_of(&check.source, lookup)?;
+            let source = crate::config::SourceSettings::of(&check.source, &file, &[], lookup)?;
+            return check::run(&source, *format).await;
+        }
+        Command::Run(run) => Settings::of_run(run, lookup)?,
+        Command::Backfill(backfill) => Settings::of_backfill(backfill, lookup)?,
+        Command::Cdc(cdc) => Settings::of_cdc(cdc, lookup)?,
+        Command::Status(status) => return status::run(status),
+        Command::Schema => return Ok(schema::run()),
+    };
+    let console = console(arguments.said, settings.log);
+    *format = console.format();
+    surroundings.tell();
+    run::run(&settings, &console).await.map_err(Failure::Error)
+}
+
+impl Surroundings {
+    fn tell(&self) {
+        if let Some(cause) = &self.visible {
+            tracing::warn!(
+                "the password in the URL can be seen in the process list ({cause}): use HEADWATER_MYSQL_PASSWORD or --password-file"
+            );
+        }
+        if let Some(failpoints) = &self.failpoints {
+            tracing::warn!(
+                failpoints,
+                "HEADWATER_FAILPOINTS is set: this process will fail on purpose. This is for tests only"
+            );
+        }
+    }
+}
+
+/// Takes standard error over, as the flags say, else the file.
+fn console(said: Said, log: Log) -> Arc<Console> {
+    Console::start(Wishes {
+        format: said.log_format.or(log.format).unwrap_or(LogFormat::Text),
+        level: said.log_level.or(log.level).unwrap_or(LogLevel::Info),
+        quiet: said.quiet,
+    })
+}

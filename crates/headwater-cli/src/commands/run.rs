@@ -1,0 +1,240 @@
+//! `headwater run`, `backfill` and `cdc`: one engine, in three modes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::engine::{self, Ended, Mode, Start, Summary};
+use headwater_core::position::HandoffToken;
+use headwater_core::progress::{Phase, Progress};
+use headwater_core::sink::{AnySink, CheckpointStore, MemoryCheckpoint, Sink};
+use headwater_core::source::Source;
+use headwater_core::{Error, ErrorKind, Result, clock};
+use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
+use headwater_format::maxwell::{BootstrapEvents, Encoder};
+use headwater_mysql::MysqlSource;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::source;
+use crate::config::{Settings, SinkChoice, StartAt};
+use crate::exit::Exit;
+use crate::signals;
+use crate::terminal::{self, Console, EventStream};
+
+/// How long a run that was told to stop may go on connecting.
+const STOP_WHILE_STARTING: Duration = Duration::from_secs(1);
+
+/// Runs, from the checkpoint or the beginning, to the end or a signal.
+pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<Exit> {
+    let source = source::open_for_events(&settings.source, &settings.events)?;
+    let store = store(settings)?;
+    announce(settings, store.as_ref())?;
+    let stop = CancellationToken::new();
+    signals::watch(Arc::clone(console), stop.clone())?;
+    let sink = sink(settings, console)?;
+    let progress = Arc::new(Progress::default());
+    let ended = CancellationToken::new();
+    let shown = tokio::spawn(terminal::show(
+        Arc::clone(console),
+        Arc::clone(&progress),
+        ended.clone(),
+    ));
+    let result = tokio::select! {
+        result = Box::pin(drive(&source, sink, store, settings, &progress, &stop)) => result.map(Some),
+        () = given_up(&progress, &stop) => Ok(None),
+    };
+    ended.cancel();
+    let _ = shown.await;
+    match result? {
+        Some(summary) => {
+            conclude(settings, console, &summary);
+        }
+        None => tracing::info!("stopped before anything was read"),
+    }
+    Ok(Exit::Finished)
+}
+
+/// Waits until the run was told to stop and still has not got anywhere: nothing is lost by leaving it.
+async fn given_up(progress: &Progress, stop: &CancellationToken) {
+    stop.cancelled().await;
+    loop {
+        tokio::time::sleep(STOP_WHILE_STARTING).await;
+        if progress.phase() == Phase::Starting {
+            return;
+        }
+    }
+}
+
+async fn drive(
+    source: &MysqlSource,
+    sink: AnySink,
+    store: Arc<dyn CheckpointStore>,
+    settings: &Settings,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<Summary> {
+    headwater_mysql::check::require(source).await?;
+    let start = match &settings.start {
+        StartAt::Now => Start::Now,
+        StartAt::Token(token) => Start::Token(token.clone()),
+        StartAt::Place { file, pos } => Start::Token(token_of_place(source, file, *pos).await?),
+    };
+    let options = engine::Options {
+        mode: settings.mode,
+        start,
+        until: settings.until,
+        readers: settings.readers,
+        split_rows: settings.split_rows,
+        configuration: configuration(settings, &sink.name()),
+        run_name: format!("run-{}", clock::now_s()),
+        ..engine::Options::default()
+    };
+    engine::run(
+        source,
+        sink,
+        store,
+        options,
+        Arc::clone(progress),
+        stop.clone(),
+    )
+    .await
+}
+
+/// A place in the log as a token. What the tables were there is not known: they are taken as they are now.
+async fn token_of_place(source: &MysqlSource, file: &str, pos: u64) -> Result<HandoffToken> {
+    let identity = source.identity().await?;
+    let (_, definitions) = source.current().await?;
+    if !definitions.is_null() {
+        tracing::warn!("the tables are taken to have been at {file}:{pos} what they are now");
+    }
+    Ok(HandoffToken {
+        source: identity,
+        position: json!({ "file": file, "offset": pos }),
+        definitions,
+    })
+}
+
+/// What a checkpoint must agree with.
+fn configuration(settings: &Settings, sink: &str) -> Value {
+    let conditions: Map<String, Value> = (settings.source.conditions.iter())
+        .map(|condition| (condition.table.to_string(), condition.sql.clone().into()))
+        .collect();
+    let mut tables = settings.source.selection.words();
+    tables.sort();
+    json!({
+        "tables": tables,
+        "where": conditions,
+        "sink": sink,
+        "format": "maxwell",
+        "bootstrap_events": match settings.events.bootstrap_events {
+            BootstrapEvents::Headwater => "headwater",
+            BootstrapEvents::Maxwell => "maxwell",
+        },
+    })
+}
+
+fn store(settings: &Settings) -> Result<Arc<dyn CheckpointStore>> {
+    let Some(path) = &settings.checkpoint else {
+        return Ok(Arc::new(MemoryCheckpoint::default()));
+    };
+    if let SinkChoice::File(sink) = &settings.sink
+        && sink == path
+    {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "the checkpoint and the sink are the same file",
+        )
+        .with("file", path.display())
+        .hint("give them two names"));
+    }
+    Ok(Arc::new(CheckpointFile::open(path)?))
+}
+
+fn sink(settings: &Settings, console: &Arc<Console>) -> Result<AnySink> {
+    let encoder = Encoder::new(settings.events.clone());
+    let options = FileOptions {
+        // Without a checkpoint nobody comes back to the file.
+        sync: settings.checkpoint.is_some(),
+        ..FileOptions::default()
+    };
+    Ok(match &settings.sink {
+        SinkChoice::Stdout => {
+            let stream = EventStream::open(console).map_err(|cause| {
+                Error::new(ErrorKind::Storage, "cannot write to standard output").caused_by(cause)
+            })?;
+            AnySink::new(StdoutSink::new(stream, encoder, options))
+        }
+        SinkChoice::File(path) => AnySink::new(FileSink::new(path, encoder, options)),
+        SinkChoice::Null => AnySink::new(NullSink::new(Some(encoder))),
+    })
+}
+
+/// Says what is about to happen.
+fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
+    let mode = match settings.mode {
+        Mode::Backfill => "backfill",
+        Mode::Cdc => "cdc",
+        Mode::Both => "backfill, then cdc",
+    };
+    let tables = if settings.source.selection.is_everything() {
+        "all".to_owned()
+    } else {
+        settings.source.selection.words().join(" ")
+    };
+    let server = settings.source.connect.redacted_url();
+    let sink = settings.sink.name();
+    match &settings.label {
+        Some(env) => tracing::info!(env, mode, server, tables, sink, "headwater starts"),
+        None => tracing::info!(mode, server, tables, sink, "headwater starts"),
+    }
+    for remark in &settings.remarks {
+        tracing::warn!("{remark}");
+    }
+    let Some(path) = &settings.checkpoint else {
+        tracing::warn!("no --checkpoint: nothing is kept, and the next start begins again");
+        return Ok(());
+    };
+    if store.load()?.is_some() {
+        tracing::info!(checkpoint = %path.display(), "going on from the checkpoint");
+        if settings.start != StartAt::Now {
+            tracing::warn!("the checkpoint wins over the start that was asked for");
+        }
+    }
+    Ok(())
+}
+
+fn conclude(settings: &Settings, console: &Console, summary: &Summary) {
+    let (rows, changes) = (summary.rows_snapshot, summary.rows_live);
+    match summary.ended {
+        Ended::Complete => tracing::info!(rows, changes, "finished"),
+        Ended::Stopped => tracing::info!(
+            rows,
+            changes,
+            "stopped; everything that was taken is written"
+        ),
+        Ended::SinkClosed => {
+            tracing::info!(rows, changes, "the reader of the output has gone; ended")
+        }
+    }
+    if settings.mode != Mode::Backfill {
+        return;
+    }
+    match (&summary.token, summary.ended) {
+        (Some(token), Ended::Complete) => hand_off(settings, console, token),
+        (_, Ended::Stopped) if settings.checkpoint.is_some() => {
+            tracing::info!("the copy is not complete: the same command goes on with it");
+        }
+        _ => {}
+    }
+}
+
+/// Prints the token: alone on standard output where no events go there, so that a script can take it.
+fn hand_off(settings: &Settings, console: &Console, token: &HandoffToken) {
+    const LABEL: &str = "handoff token (for `headwater cdc --from TOKEN`):";
+    if settings.sink == SinkChoice::Stdout {
+        console.say(&format!("{LABEL} {token}"));
+    } else {
+        console.say(LABEL);
+        super::schema::print(&format!("{token}\n"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The configuration: a file ([`File`]), the command line over it, and what comes out of both ([`Settings`]).
+
+mod connection;
+mod environment;
+mod file;
+pub(crate) mod mask;
+mod names;
+mod problem;
+mod rules;
+pub(crate) mod schema;
+mod settings;
+mod shape;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::path::Path;
+
+use headwater_core::{Error, ErrorKind};
+use serde::Deserialize;
+
+pub(crate) use environment::Lookup;
+pub(crate) use file::{Events, File, Log, LogFormat, LogLevel};
+pub(crate) use names::Selection;
+pub(crate) use problem::Refused;
+pub(crate) use settings::{Settings, SourceSettings, StartAt, file as file_of};
+pub(crate) use sink::SinkChoice;
+
+use problem::Problem;
+use shape::Shaped;
+
+/// Why a command cannot do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A file says something impossible.
+    Refused(Refused),
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// An error of the configuration with what to do about it.
+pub(crate) fn misused(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message.into()).hint(hint.into())
+}
+
+/// Reads a configuration file.
+pub(crate) fn load(path: &Path, lookup: Lookup<'_>) -> Result<File, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        Error::new(
+            ErrorKind::Configuration,
+            "cannot read the configuration file",
+        )
+        .with("file", path.display())
+        .hint("check the path after --config, and that the file may be read")
+        .caused_by(cause)
+    })?;
+    Ok(read(&path.display().to_string(), &text, lookup)?)
+}
+
+/// Reads a configuration's text. All that is wrong with its form is said at once; if nothing is, all that is wrong with its
+/// meaning.
+pub(crate) fn read(name: &str, text: &str, lookup: Lookup<'_>) -> Result<File, Refused> {
+    let refused = |mut problems: Vec<Problem>| {
+        problems.sort_by_key(|problem| problem.at.as_ref().map(|at| at.bytes.start));
+        Refused::new(name, text, problems)
+    };
+    let Some(mut node) = yaml::parse(text).map_err(|problem| refused(vec![problem]))? else {
+        return Ok(File::default());
+    };
+    let mut problems = Vec::new();
+    environment::substitute(&mut node, lookup, &mut problems);
+    let schema = schema::generate();
+    let Shaped { value, places } = shape::check(&node, &schema, &mut problems);
+    if !problems.is_empty() {
+        return Err(refused(problems));
+    }
+    // The schema is made from the same types: what passed it can be read.
+    let file = File::deserialize(value).map_err(|error| {
+        let problem = Problem {
+            at: None,
+            message: format!("this cannot be read: {error}"),
+            help: None,
+        };
+        refused(vec![problem])
+    })?;
+    let problems = rules::check(&file, &places);
+    if problems.is_empty() {
+        Ok(file)
+    } else {
+        Err(refused(problems))
+    }
+}

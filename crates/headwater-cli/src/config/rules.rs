@@ -1,0 +1,225 @@
+//! What a file of the right shape can still get wrong: values that contradict each other.
+
+use std::collections::{HashMap, HashSet};
+
+use super::file::{Column, File, Iotdb, Mapping, Mysql, StartupMode, Table};
+use super::names;
+use super::problem::{Place, Problem};
+
+/// All contradictions, in the order of the file's sections.
+pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem> {
+    let mut rules = Rules {
+        places,
+        problems: Vec::new(),
+    };
+    rules.connection(file);
+    if let Some(mysql) = &file.mysql {
+        rules.mysql(mysql);
+    }
+    if let Some(iotdb) = &file.iotdb {
+        let tables = file
+            .mysql
+            .as_ref()
+            .and_then(|mysql| mysql.tables.as_deref());
+        rules.iotdb(iotdb, tables);
+    }
+    if let Some(sink) = &file.sink
+        && let Err(error) = super::sink::SinkChoice::parse(sink)
+    {
+        rules.say(
+            "sink",
+            error.message().to_owned(),
+            error.hint_text().unwrap_or_default(),
+        );
+    }
+    rules.problems
+}
+
+struct Rules<'a> {
+    places: &'a HashMap<String, Place>,
+    problems: Vec<Problem>,
+}
+
+impl Rules<'_> {
+    fn say(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem {
+            at: self.places.get(path).cloned(),
+            message: message.into(),
+            help: Some(help.into()).filter(|help: &String| !help.is_empty()),
+        });
+    }
+
+    fn connection(&mut self, file: &File) {
+        let Some(connections) = &file.connections else {
+            return;
+        };
+        if let Some(mysql) = &connections.mysql {
+            let path = "connections.mysql";
+            match (&mysql.host, &mysql.socket) {
+                (None, None) => {
+                    self.say(
+                        path,
+                        "`host` is missing in `connections.mysql`",
+                        "add `host: …`, or `socket: …` for a Unix socket",
+                    );
+                }
+                (Some(_), Some(_)) => {
+                    self.say(
+                        &format!("{path}.socket"),
+                        "both `host` and `socket` are given",
+                        "keep one of them",
+                    );
+                }
+                _ => {}
+            }
+            if mysql.socket.is_some() && mysql.port.is_some() {
+                self.say(
+                    &format!("{path}.port"),
+                    "a Unix socket has no port",
+                    "remove `port`, or use `host`",
+                );
+            }
+            if mysql.password.is_some() && mysql.password_file.is_some() {
+                self.say(
+                    &format!("{path}.password_file"),
+                    "both `password` and `password_file` are given",
+                    "keep one of them",
+                );
+            }
+        }
+        if let Some(iotdb) = &connections.iotdb
+            && iotdb.has_two_passwords()
+        {
+            self.say(
+                "connections.iotdb.password_file",
+                "both `password` and `password_file` are given",
+                "keep one of them",
+            );
+        }
+    }
+
+    fn mysql(&mut self, mysql: &Mysql) {
+        let mut known = HashSet::new();
+        for (index, table) in mysql.tables.iter().flatten().enumerate() {
+            let path = format!("mysql.tables[{index}].name");
+            if let Err(error) = names::parse(&table.name) {
+                self.say(
+                    &path,
+                    error.message().to_owned(),
+                    error.hint_text().unwrap_or_default(),
+                );
+            }
+            if !known.insert(table.name.as_str()) {
+                self.say(
+                    &path,
+                    format!("the table `{}` is listed twice", table.name),
+                    "remove one of the two",
+                );
+            }
+            if table.condition.is_some() && table.name.ends_with('*') {
+                self.say(
+                    &format!("mysql.tables[{index}].where"),
+                    "a condition belongs to one table, not to a whole database",
+                    "name the table",
+                );
+            }
+        }
+        if let Some(parts) = &mysql.partitioning
+            && let (Some(low), Some(high)) = (parts.lower_bound, parts.upper_bound)
+            && low > high
+        {
+            self.say(
+                "mysql.partitioning.upper_bound",
+                format!("the upper bound {high} lies below the lower bound {low}"),
+                "exchange the two",
+            );
+        }
+        if let Some(cdc) = &mysql.cdc
+            && cdc.startup_mode == Some(StartupMode::Specific)
+            && cdc.specific.is_none()
+        {
+            self.say(
+                "mysql.cdc.startup_mode",
+                "`startup_mode: specific` does not say where",
+                "add `specific:` with `file` and `pos`: a binlog file and a position in it",
+            );
+        }
+    }
+
+    fn iotdb(&mut self, iotdb: &Iotdb, tables: Option<&[Table]>) {
+        for (index, mapping) in iotdb.mappings.iter().flatten().enumerate() {
+            let path = format!("iotdb.mappings[{index}]");
+            let table = tables
+                .into_iter()
+                .flatten()
+                .find(|table| table.name == mapping.table);
+            if tables.is_some() && table.is_none() {
+                self.say(
+                    &format!("{path}.table"),
+                    format!("`{}` is none of `mysql.tables`", mapping.table),
+                    "name a table that is listed there, or list it",
+                );
+            }
+            self.template(mapping, &path);
+            if mapping.measurements.is_empty() {
+                self.say(
+                    &format!("{path}.measurements"),
+                    "a mapping without measurements writes nothing",
+                    "list at least one",
+                );
+            }
+            if let Some(columns) = table.and_then(|table| table.columns.as_deref()) {
+                self.columns(mapping, columns, &path);
+            }
+        }
+    }
+
+    fn template(&mut self, mapping: &Mapping, path: &str) {
+        let placeholder = format!("{{{}}}", mapping.device_field);
+        let rest = mapping.device_template.replace(&placeholder, "");
+        if rest.contains(['{', '}']) {
+            self.say(
+                &format!("{path}.device_template"),
+                "the device template has a placeholder that is not the device field",
+                format!("the placeholder is `{placeholder}`"),
+            );
+        }
+    }
+
+    fn columns(&mut self, mapping: &Mapping, columns: &[Column], path: &str) {
+        let has = |name: &str| columns.iter().any(|column| column.name == name);
+        for (key, column) in mapping.columns() {
+            if !has(column) {
+                self.say(
+                    &format!("{path}.{key}"),
+                    format!("the table `{}` lists no column `{column}`", mapping.table),
+                    "name one of its columns, or list it under `columns`",
+                );
+            }
+        }
+    }
+}
+
+impl Mapping {
+    /// The columns it reads, each with its place below the mapping.
+    fn columns(&self) -> Vec<(String, &str)> {
+        let mut all = vec![
+            ("device_field".to_owned(), self.device_field.as_str()),
+            ("timestamp_field".to_owned(), self.timestamp_field.as_str()),
+        ];
+        for (index, measurement) in self.measurements.iter().enumerate() {
+            let (key, column) = match &measurement.field {
+                Some(field) => ("field", field),
+                None => ("name", &measurement.name),
+            };
+            all.push((format!("measurements[{index}].{key}"), column));
+        }
+        all
+    }
+}
+
+impl super::file::IotdbConnection {
+    fn has_two_passwords(&self) -> bool {
+        self.password.is_some() && self.password_file.is_some()
+    }
+}

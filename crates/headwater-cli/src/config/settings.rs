@@ -1,0 +1,371 @@
+//! What a command is to do: the file's values with the command line's over them.
+
+use std::path::{Path, PathBuf};
+
+use headwater_core::Result;
+use headwater_core::engine;
+use headwater_core::position::HandoffToken;
+use headwater_format::maxwell;
+use headwater_mysql::config::ConnectOptions;
+
+use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, StartupMode};
+use super::names::{self, Condition, Selection};
+use super::{Failure, Lookup, SinkChoice, connection, load, misused};
+use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
+
+/// Where to read.
+#[derive(Debug)]
+pub(crate) struct SourceSettings {
+    pub(crate) connect: ConnectOptions,
+    pub(crate) selection: Selection,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) server_id: Option<u32>,
+}
+
+/// Where the log is followed from, if there is no checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StartAt {
+    /// From now.
+    Now,
+    /// From a handoff token.
+    Token(HandoffToken),
+    /// From a place in the log.
+    Place { file: String, pos: u64 },
+}
+
+/// Everything a run needs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) source: SourceSettings,
+    pub(crate) mode: engine::Mode,
+    pub(crate) start: StartAt,
+    pub(crate) until: engine::Until,
+    pub(crate) readers: usize,
+    pub(crate) split_rows: Option<u64>,
+    pub(crate) sink: SinkChoice,
+    pub(crate) events: maxwell::Options,
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The file's label.
+    pub(crate) label: Option<String>,
+    /// What has no effect, and should be said.
+    pub(crate) remarks: Vec<String>,
+    /// What the file says of logs.
+    pub(crate) log: Log,
+}
+
+/// The file that a command names, or an empty one.
+pub(crate) fn file(source: &Source, lookup: Lookup<'_>) -> Result<File, Failure> {
+    match &source.config {
+        Some(path) => load(path, lookup),
+        None => Ok(File::default()),
+    }
+}
+
+impl SourceSettings {
+    /// Where `headwater check` reads.
+    pub(crate) fn of(
+        source: &Source,
+        file: &File,
+        conditions: &[String],
+        lookup: Lookup<'_>,
+    ) -> Result<Self> {
+        let urls = source
+            .words
+            .iter()
+            .filter(|word| crate::arguments::is_url(word));
+        if urls.count() > 1 {
+            return Err(misused(
+                "more than one URL is given",
+                "a run reads one server: give one URL, and tables after it",
+            ));
+        }
+        if let (None, None, Some(word)) = (source.url(), &source.config, source.words.first()) {
+            return Err(misused(
+                format!("`{word}` is no URL"),
+                "write the server as mysql://USER@HOST:PORT/DATABASE, then the tables",
+            ));
+        }
+        let connect =
+            connection::resolve(source.url(), source.password_file.as_deref(), file, lookup)?;
+        let database = connect.database.as_deref();
+        let mysql = file.mysql.as_ref();
+        let listed = mysql
+            .and_then(|mysql| mysql.tables.as_deref())
+            .unwrap_or_default();
+        let named: Vec<&str> = source.tables().collect();
+        let selection = if named.is_empty() {
+            names::select(listed.iter().map(|table| table.name.as_str()), database)?
+        } else {
+            names::select(named.into_iter(), database)?
+        };
+        let conditions = merged_conditions(conditions, mysql, &selection, database)?;
+        Ok(Self {
+            selection,
+            conditions,
+            server_id: source.server_id.or(mysql.and_then(|mysql| mysql.server_id)),
+            connect,
+        })
+    }
+}
+
+/// The flags' conditions, and those of the file for tables that have none by flag.
+fn merged_conditions(
+    flags: &[String],
+    mysql: Option<&Mysql>,
+    selection: &Selection,
+    database: Option<&str>,
+) -> Result<Vec<Condition>> {
+    let mut all: Vec<Condition> = Vec::new();
+    for text in flags {
+        let condition = names::condition(text, database)?;
+        if all.iter().any(|known| known.table == condition.table) {
+            return Err(misused(
+                format!("{} has two conditions", condition.table),
+                "put them into one --where, with AND or OR between them",
+            ));
+        }
+        if !selection.includes(&condition.table) {
+            return Err(misused(
+                format!(
+                    "--where bounds {}, which is not among the tables",
+                    condition.table
+                ),
+                "name the table after the URL, or leave its --where out",
+            ));
+        }
+        all.push(condition);
+    }
+    for table in mysql
+        .and_then(|mysql| mysql.tables.as_deref())
+        .unwrap_or_default()
+    {
+        let Some(sql) = &table.condition else {
+            continue;
+        };
+        let only = names::select(std::iter::once(table.name.as_str()), database)?;
+        for name in only.tables {
+            let is_new = !all.iter().any(|known| known.table == name);
+            if is_new && selection.includes(&name) {
+                all.push(names::of_table(name, sql)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+impl Settings {
+    /// Of `headwater run`.
+    pub(crate) fn of_run(run: &Run, lookup: Lookup<'_>) -> Result<Self, Failure> {
+        let file = file(&run.source, lookup)?;
+        let mut this = Self::base(&run.source, Some(&run.copying), &run.target, &file, lookup)?;
+        this.until = until(run.until);
+        match file.mode {
+            Some(Mode::Backfill) => this.mode = engine::Mode::Backfill,
+            Some(Mode::Cdc) => this.follow_only(&file)?,
+            Some(Mode::Both) | None => {
+                this.mode = engine::Mode::Both;
+                if startup_mode(&file).is_some_and(|mode| mode != StartupMode::Initial) {
+                    this.remarks.push(
+                        "mysql.cdc.startup_mode has no effect here: a run copies first and follows the log from there \
+                         (it counts for `headwater cdc`, and with `mode: cdc`)"
+                            .to_owned(),
+                    );
+                }
+            }
+        }
+        Ok(this)
+    }
+
+    /// Of `headwater backfill`.
+    pub(crate) fn of_backfill(backfill: &Backfill, lookup: Lookup<'_>) -> Result<Self, Failure> {
+        let file = file(&backfill.source, lookup)?;
+        let mut this = Self::base(
+            &backfill.source,
+            Some(&backfill.copying),
+            &backfill.target,
+            &file,
+            lookup,
+        )?;
+        this.mode = engine::Mode::Backfill;
+        Ok(this)
+    }
+
+    /// Of `headwater cdc`.
+    pub(crate) fn of_cdc(cdc: &Cdc, lookup: Lookup<'_>) -> Result<Self, Failure> {
+        let file = file(&cdc.source, lookup)?;
+        let mut this = Self::base(&cdc.source, None, &cdc.target, &file, lookup)?;
+        this.until = until(cdc.until);
+        match &cdc.from {
+            Some(from) => {
+                this.mode = engine::Mode::Cdc;
+                this.start = start_at(from)?;
+            }
+            None => this.follow_only(&file)?,
+        }
+        Ok(this)
+    }
+
+    /// The log only, from where the file says.
+    fn follow_only(&mut self, file: &File) -> Result<()> {
+        self.mode = engine::Mode::Cdc;
+        let cdc = file.mysql.as_ref().and_then(|mysql| mysql.cdc.as_ref());
+        match startup_mode(file) {
+            Some(StartupMode::Initial) => self.mode = engine::Mode::Both,
+            Some(StartupMode::Latest) | None => self.start = StartAt::Now,
+            Some(StartupMode::Specific) => {
+                let place = cdc.and_then(|cdc| cdc.specific.clone());
+                let place = place.ok_or_else(|| {
+                    misused(
+                        "`startup_mode: specific` does not say where",
+                        "add `specific:` with `file` and `pos`",
+                    )
+                })?;
+                self.start = StartAt::Place {
+                    file: place.file,
+                    pos: place.pos,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn base(
+        source: &Source,
+        copying: Option<&Copying>,
+        target: &Target,
+        file: &File,
+        lookup: Lookup<'_>,
+    ) -> Result<Self, Failure> {
+        let mut remarks = Vec::new();
+        let sink = sink(target, file, &mut remarks)?;
+        let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
+        let readers = copying.and_then(|copying| copying.readers).or(file.readers);
+        let events = target.events.over(file.events.as_ref());
+        Ok(Self {
+            source: SourceSettings::of(source, file, conditions, lookup)?,
+            mode: engine::Mode::Both,
+            start: StartAt::Now,
+            until: engine::Until::Forever,
+            readers: readers.map_or(engine::Options::default().readers, usize::from),
+            split_rows: split_rows(file),
+            sink,
+            events,
+            checkpoint: target
+                .checkpoint
+                .clone()
+                .or_else(|| file.checkpoint.clone()),
+            label: file.env.clone(),
+            remarks,
+            log: file.log.unwrap_or_default(),
+        })
+    }
+}
+
+fn until(flag: Option<Until>) -> engine::Until {
+    match flag {
+        Some(Until::Now) => engine::Until::Now,
+        None => engine::Until::Forever,
+    }
+}
+
+fn startup_mode(file: &File) -> Option<StartupMode> {
+    let cdc = file.mysql.as_ref()?.cdc.as_ref()?;
+    cdc.startup_mode
+}
+
+/// The rows of a split as the migration's bounds would have it.
+fn split_rows(file: &File) -> Option<u64> {
+    let parts = file.mysql.as_ref()?.partitioning.as_ref()?;
+    let (low, high) = (parts.lower_bound?, parts.upper_bound?);
+    Some(high.abs_diff(low).div_ceil(parts.num?).max(1_000))
+}
+
+fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> Result<SinkChoice> {
+    let has_iotdb = (file.iotdb.as_ref())
+        .and_then(|iotdb| iotdb.mappings.as_ref())
+        .is_some_and(|mappings| !mappings.is_empty());
+    match (&target.sink, &file.sink) {
+        (Some(flag), _) => {
+            if has_iotdb {
+                remarks
+                    .push("iotdb.mappings has no effect: --sink says where events go".to_owned());
+            }
+            SinkChoice::parse(flag)
+        }
+        (None, _) if has_iotdb => Err(misused(
+            "the configuration writes to IoTDB (`iotdb.mappings`), which is not in this version yet",
+            "use the rest of the file with --sink file:PATH, --sink stdout or --sink null",
+        )),
+        (None, Some(written)) => SinkChoice::parse(written),
+        (None, None) => Ok(SinkChoice::Stdout),
+    }
+}
+
+/// Reads `--from`.
+fn start_at(text: &str) -> Result<StartAt> {
+    let read;
+    let text = match text.strip_prefix('@') {
+        None => text,
+        Some(path) => {
+            read = std::fs::read_to_string(Path::new(path)).map_err(|cause| {
+                misused(
+                    "cannot read the file of the handoff token",
+                    "check the path after --from @",
+                )
+                .with("file", path)
+                .caused_by(cause)
+            })?;
+            // The line as `headwater backfill` prints it may have a label before the token.
+            read.split_whitespace()
+                .find(|word| word.starts_with("hw1."))
+                .unwrap_or(read.trim())
+        }
+    };
+    if let Some((file, pos)) = text.rsplit_once(':')
+        && let Ok(pos) = pos.parse()
+        && !file.is_empty()
+    {
+        return Ok(StartAt::Place {
+            file: file.to_owned(),
+            pos,
+        });
+    }
+    text.parse::<HandoffToken>()
+        .map(StartAt::Token)
+        .map_err(|error| {
+            misused(
+                error.message().to_owned(),
+                error.hint_text().unwrap_or_default().to_owned(),
+            )
+        })
+}
+
+impl Events {
+    /// The encoder's options: these, else those of the file, else Maxwell's defaults.
+    fn over(&self, file: Option<&Self>) -> maxwell::Options {
+        let none = Self::default();
+        let file = file.unwrap_or(&none);
+        let base = maxwell::Options::default();
+        let pick =
+            |of: fn(&Self) -> Option<bool>, default: bool| of(self).or(of(file)).unwrap_or(default);
+        maxwell::Options {
+            bootstrap_events: match self.bootstrap_events.or(file.bootstrap_events) {
+                Some(BootstrapEvents::Maxwell) => maxwell::BootstrapEvents::Maxwell,
+                Some(BootstrapEvents::Headwater) | None => maxwell::BootstrapEvents::Headwater,
+            },
+            output_commit_info: pick(|e| e.output_commit_info, base.output_commit_info),
+            output_xoffset: pick(|e| e.output_xoffset, base.output_xoffset),
+            output_nulls: pick(|e| e.output_nulls, base.output_nulls),
+            output_row_query: pick(|e| e.output_row_query, base.output_row_query),
+            output_server_id: pick(|e| e.output_server_id, base.output_server_id),
+            output_thread_id: pick(|e| e.output_thread_id, base.output_thread_id),
+            output_gtid_position: pick(|e| e.output_gtid_position, base.output_gtid_position),
+            output_primary_keys: pick(|e| e.output_primary_keys, base.output_primary_keys),
+            output_primary_key_columns: pick(
+                |e| e.output_primary_key_columns,
+                base.output_primary_key_columns,
+            ),
+            output_null_zerodates: pick(|e| e.output_null_zerodates, base.output_null_zerodates),
+        }
+    }
+}

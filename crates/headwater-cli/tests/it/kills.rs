@@ -1,0 +1,290 @@
+//! Kills: writers change tables while the program copies and follows them, and it is killed (SIGKILL) at random moments and
+//! at named failpoints, again and again. Afterwards the file must hold, for each key, its value at its cut and then every
+//! later change, once; and replaying it must give the tables.
+//!
+//! A run has a seed, which a failure names: always the same one in CI, any in a soak; `HEADWATER_SEED` runs one again.
+
+mod writers;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use headwater_mysql::client::Connection;
+use headwater_mysql::config::ConnectOptions;
+use headwater_servers::{Flavor, Instance, Options};
+use headwater_testkit::oracle::{Delivery, History, Keys, Oracle, from_json_lines};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use self::writers::{DEFINITIONS, TABLES, Writer, key_columns};
+
+const DATABASE: &str = "kills";
+const WRITERS: u64 = 3;
+
+/// Where the process may be made to die by itself.
+const FAILPOINTS: [&str; 4] = [
+    "sink.written",
+    "checkpoint.temporary",
+    "checkpoint.renamed",
+    "cut.open",
+];
+
+/// What the user may do.
+#[derive(Debug, Clone, Copy)]
+enum Grants {
+    All,
+    NoLock,
+}
+
+struct Scene {
+    flavor: Flavor,
+    grants: Grants,
+    /// Rows of each table and writer at the start.
+    rows: usize,
+    kills: u32,
+    readers: u32,
+}
+
+impl Scene {
+    fn new(flavor: Flavor, grants: Grants) -> Self {
+        Self {
+            flavor,
+            grants,
+            rows: 1_500,
+            kills: 6,
+            readers: 3,
+        }
+    }
+
+    fn soak(self) -> Self {
+        Self {
+            rows: 8_000,
+            kills: 60,
+            ..self
+        }
+    }
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("HEADWATER_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let any = || {
+        let soak = std::env::var_os("HEADWATER_SOAK").is_some();
+        if soak {
+            rand::rng().random()
+        } else {
+            20_261_121
+        }
+    };
+    given.unwrap_or_else(any)
+}
+
+fn privileges(flavor: Flavor, grants: Grants) -> String {
+    let monitor = if flavor == Flavor::MySql97 {
+        "REPLICATION CLIENT"
+    } else {
+        "BINLOG MONITOR"
+    };
+    let lock = match grants {
+        Grants::All => "RELOAD, LOCK TABLES, ",
+        Grants::NoLock => "",
+    };
+    format!(
+        "CREATE USER cdc@'%' IDENTIFIED BY 'secret'; GRANT SELECT, {lock}REPLICATION SLAVE, {monitor} ON *.* TO cdc@'%';"
+    )
+}
+
+/// The program, started on the scene's server.
+fn headwater(server: &Instance, folder: &Path, readers: u32, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+    command
+        .arg("run")
+        .arg(server.url("cdc", "", DATABASE))
+        .arg("--sink")
+        .arg(format!("file:{}", folder.join("events.jsonl").display()))
+        .arg("--checkpoint")
+        .arg(folder.join("kills.checkpoint"))
+        .args(["--readers", &readers.to_string()])
+        .args(extra)
+        .env("HEADWATER_MYSQL_PASSWORD", "secret")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(
+            fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(folder.join("log"))
+                .unwrap(),
+        );
+    command
+}
+
+/// Starts the program and kills it, at a moment or a failpoint of the random numbers' choice.
+fn kill_once(server: &Instance, folder: &Path, readers: u32, random: &mut StdRng) {
+    let mut command = headwater(server, folder, readers, &[]);
+    if random.random_bool(0.4) {
+        let point = FAILPOINTS[random.random_range(0..FAILPOINTS.len())];
+        let hit = if point == "cut.open" {
+            1
+        } else {
+            random.random_range(1..12)
+        };
+        command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
+    }
+    let mut child = command.spawn().unwrap();
+    let until = std::time::Instant::now() + Duration::from_millis(random.random_range(60..1_800));
+    while std::time::Instant::now() < until {
+        if child.try_wait().unwrap().is_some() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+async fn play(scene: Scene) {
+    let seed = seed();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Instance::start(scene.flavor, &Options::default()).unwrap();
+    server
+        .sql(&format!(
+            "CREATE DATABASE {DATABASE}; USE {DATABASE}; {DEFINITIONS}"
+        ))
+        .unwrap();
+    server.sql(&privileges(scene.flavor, scene.grants)).unwrap();
+    let options = ConnectOptions::from_url(&server.url("root", "", DATABASE)).unwrap();
+
+    let keys: Keys = TABLES
+        .iter()
+        .map(|table| (format!("{DATABASE}.{table}"), key_columns(table)))
+        .collect();
+    let mut history = History::new(keys.clone());
+    let mut connection = Connection::connect(&options).await.unwrap();
+    let mut writers: Vec<Writer> = (0..WRITERS)
+        .map(|number| Writer::new(number, seed))
+        .collect();
+    for writer in &mut writers {
+        for (table, image) in writer.fill(&mut connection, scene.rows).await {
+            history.add_initial(&format!("{DATABASE}.{table}"), image);
+        }
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let running: Vec<_> = writers
+        .into_iter()
+        .map(|writer| tokio::spawn(writer.run(options.clone(), DATABASE.into(), Arc::clone(&stop))))
+        .collect();
+
+    let mut random = StdRng::seed_from_u64(seed);
+    let (server, folder) = tokio::task::spawn_blocking(move || {
+        for _ in 0..scene.kills {
+            kill_once(&server, folder.path(), scene.readers, &mut random);
+        }
+        (server, folder)
+    })
+    .await
+    .unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let mut expected = Vec::new();
+    let mut position = 0;
+    for writer in running {
+        let writer = writer.await.unwrap();
+        expected.extend(writer.images());
+        for event in writer.done {
+            position += 1;
+            history.push(position, event);
+        }
+    }
+    let (status, folder) = tokio::task::spawn_blocking(move || {
+        let status = headwater(&server, folder.path(), scene.readers, &["--until", "now"])
+            .status()
+            .unwrap();
+        (status, folder)
+    })
+    .await
+    .unwrap();
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(status.success(), "seed {seed}: the last run failed\n{log}");
+    judge(seed, folder.path(), history, &keys, expected, &log);
+}
+
+fn judge(
+    seed: u64,
+    folder: &Path,
+    history: History,
+    keys: &Keys,
+    expected: Vec<(String, headwater_testkit::oracle::Image)>,
+    log: &str,
+) {
+    let tail = || {
+        log.lines()
+            .rev()
+            .take(60)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    let events = from_json_lines(&text, keys)
+        .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", tail()));
+    let oracle = Oracle::new(history);
+    let mut tables: std::collections::BTreeMap<String, Vec<_>> =
+        keys.keys().map(|name| (name.clone(), Vec::new())).collect();
+    for (table, image) in expected {
+        tables
+            .entry(format!("{DATABASE}.{table}"))
+            .or_default()
+            .push(image);
+    }
+    oracle.check_tables(&tables).unwrap_or_else(|violation| {
+        panic!("seed {seed}: the writers' record is wrong: {violation}")
+    });
+    if let Err(violation) = oracle.check(&events, Delivery::Exact) {
+        let kept = std::env::temp_dir().join(format!("headwater-kills-{seed}.jsonl"));
+        fs::write(&kept, &text).unwrap();
+        panic!(
+            "seed {seed}: {violation}\nevents kept in {}\n{}",
+            kept.display(),
+            tail()
+        );
+    }
+}
+
+fn run(scene: Scene) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(play(scene));
+}
+
+macro_rules! scenes {
+    ($($name:ident, $soak:ident: $flavor:expr, $grants:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            run(Scene::new($flavor, $grants));
+        }
+
+        #[test]
+        #[ignore = "the full number of kills: cargo xtask soak"]
+        fn $soak() {
+            run(Scene::new($flavor, $grants).soak());
+        }
+    )*};
+}
+
+scenes! {
+    kills_lose_and_repeat_nothing_on_mariadb_10_11, soak_kills_mariadb_10_11: Flavor::MariaDb1011, Grants::All;
+    kills_lose_and_repeat_nothing_on_mariadb_11_8, soak_kills_mariadb_11_8: Flavor::MariaDb118, Grants::All;
+    kills_lose_and_repeat_nothing_on_mysql_9_7, soak_kills_mysql_9_7: Flavor::MySql97, Grants::All;
+    kills_lose_and_repeat_nothing_on_mysql_without_a_lock, soak_kills_mysql_without_a_lock: Flavor::MySql97, Grants::NoLock;
+    kills_lose_and_repeat_nothing_on_mariadb_without_a_lock, soak_kills_mariadb_without_a_lock: Flavor::MariaDb1011, Grants::NoLock;
+}

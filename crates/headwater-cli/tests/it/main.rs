@@ -1,0 +1,14 @@
+//! The real binary, as a person uses it: on real servers, and without one.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod command;
+mod failures;
+mod kills;
+mod processes;
+mod server;
+mod streams;
