@@ -7,6 +7,9 @@ use headwater_servers::Flavor;
 
 use super::{Server, on_every_server, server, who};
 
+/// Who forgets a server's cached passwords, or counts on them, alone: `FLUSH PRIVILEGES` is for all of the server.
+static CACHED_PASSWORDS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 on_every_server!(
     an_account_logs_in_over_every_transport_with_its_password_only,
     a_server_says_who_it_is,
@@ -39,6 +42,7 @@ fn accounts(server: &Server, plugin: &str) -> Vec<(String, &'static str)> {
 }
 
 async fn an_account_logs_in_over_every_transport_with_its_password_only(server: &Server) {
+    let _alone = CACHED_PASSWORDS.lock().await;
     let mariadb = server.instance.flavor().is_mariadb();
     let mut plugins = match mariadb {
         true => vec!["mysql_native_password"],
@@ -90,6 +94,7 @@ fn over(server: &Server, transport: &str, user: &str, password: &str) -> Connect
 
 #[tokio::test]
 async fn the_servers_key_is_asked_for_only_where_that_is_allowed_and_needed() {
+    let _alone = CACHED_PASSWORDS.lock().await;
     let server = server(Flavor::MySql97);
     server
         .instance
