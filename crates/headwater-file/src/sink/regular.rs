@@ -1,10 +1,12 @@
 //! A regular file under a lock: opening it, refusing what is not ours, cutting it back, syncing it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use headwater_core::failpoint::Failpoints;
 use headwater_core::{Error, ErrorKind, Result};
+use rustix::fs::{Advice, fadvise};
 
 use super::mark::{Identity, Mark};
 use crate::error::storage;
@@ -14,6 +16,9 @@ use crate::writer::write_all;
 const START_OVER: &str = "to start over, remove the checkpoint and the file; else put back the file that the checkpoint was \
      made with";
 
+/// Written bytes are handed to the disk in windows of this size.
+const WINDOW_BYTES: u64 = 8 << 20;
+
 /// A file that is open and locked. Its lock ends with it.
 #[derive(Debug)]
 pub(super) struct Regular {
@@ -22,6 +27,8 @@ pub(super) struct Regular {
     identity: Identity,
     /// Its length, as far as this process wrote it.
     offset: u64,
+    /// Up to here the disk has been asked to take what was written.
+    released: u64,
     /// Its length when this process opened it.
     first_offset: u64,
     sync: bool,
@@ -61,6 +68,7 @@ impl Regular {
             identity: Identity::of(&metadata),
             file,
             offset: 0,
+            released: 0,
             first_offset: 0,
             sync,
             failpoints,
@@ -146,6 +154,7 @@ impl Regular {
                 })?;
         }
         self.offset = offset;
+        self.released = offset - offset % WINDOW_BYTES;
         Ok(())
     }
 
@@ -154,7 +163,28 @@ impl Regular {
             storage("writing events", &self.path, error).with("offset", self.offset)
         })?;
         self.offset += bytes.len() as u64;
+        self.release();
         Ok(())
+    }
+
+    /// Asks for the last whole window to be written to the disk, and for the pages of the one before it, which has been by
+    /// now, to be let go: a copy of a terabyte must not push everything else out of the machine's memory, nor leave
+    /// gigabytes to the next sync. It is advice: nothing depends on it.
+    fn release(&mut self) {
+        while self.offset >= self.released + WINDOW_BYTES {
+            for start in [
+                self.released,
+                self.released.saturating_sub(2 * WINDOW_BYTES),
+            ] {
+                let _ = fadvise(
+                    &self.file,
+                    start,
+                    NonZeroU64::new(WINDOW_BYTES),
+                    Advice::DontNeed,
+                );
+            }
+            self.released += WINDOW_BYTES;
+        }
     }
 
     /// Syncs what was written, if asked for, and says the mark.
