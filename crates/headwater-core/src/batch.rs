@@ -130,6 +130,8 @@ pub struct Batch {
     cells: Vec<RawCell>,
     rows: Vec<RowEntry>,
     schemas: Vec<Arc<TableSchema>>,
+    /// Those of `schemas`, side by side: one is looked for at each event of the log.
+    schema_ids: Vec<SchemaId>,
     transactions: Vec<Transaction>,
 }
 
@@ -147,6 +149,7 @@ impl Batch {
         self.cells.clear();
         self.rows.clear();
         self.schemas.clear();
+        self.schema_ids.clear();
         self.transactions.clear();
     }
 
@@ -173,9 +176,10 @@ impl Batch {
 
     /// The number of `schema` in this batch, adding it if it is new.
     pub fn add_schema(&mut self, schema: &Arc<TableSchema>) -> u32 {
-        let found = self.schemas.iter().rposition(|known| known.id == schema.id);
+        let found = self.schema_ids.iter().rposition(|id| *id == schema.id);
         found.unwrap_or_else(|| {
             self.schemas.push(Arc::clone(schema));
+            self.schema_ids.push(schema.id);
             self.schemas.len() - 1
         }) as u32
     }

@@ -1,5 +1,6 @@
 //! Global transaction ids: MySQL's sets and MariaDB's positions by domain.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +9,28 @@ use headwater_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// What names a stream of MySQL's GTIDs: a server's uuid and, from 8.3 on, a tag (empty: none).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tsid {
     /// The uuid, big-endian as it is written.
     pub uuid: [u8; 16],
     /// The tag.
     pub tag: String,
+}
+
+impl Ord for Tsid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // As numbers, for it is done at each transaction.
+        let uuid = |tsid: &Self| u128::from_be_bytes(tsid.uuid);
+        uuid(self)
+            .cmp(&uuid(other))
+            .then_with(|| self.tag.cmp(&other.tag))
+    }
+}
+
+impl PartialOrd for Tsid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// A set of MySQL's GTIDs: for each stream, disjoint ascending intervals of numbers, both ends inclusive.

@@ -13,7 +13,7 @@ use super::tables::{Bindings, Mapping, Tables, table_id};
 use super::transaction::Buffer;
 use crate::decode::event::{Body, Event, EventHeader, Query, XaPrepare, event_type as et};
 use crate::gtid::Tsid;
-use crate::position::BinlogPosition;
+use crate::position::{BinlogPosition, compare_names};
 use crate::schema::ddl::{self, Effect, Rules};
 use crate::schema::{Happened, SqlMode};
 use crate::source::Settings;
@@ -94,10 +94,7 @@ impl State {
         mariadb: bool,
         point: &LogPoint<BinlogPosition>,
     ) -> Self {
-        let buffer = Buffer::new(
-            settings.transaction_memory_bytes,
-            settings.spool_folder.clone(),
-        );
+        let buffer = Buffer::new(&settings);
         Self {
             tables,
             needs: Vec::new(),
@@ -282,17 +279,18 @@ impl State {
             self.move_boundary(&group);
             return Ok(None);
         }
-        let spare = Buffer::new(
-            self.settings.transaction_memory_bytes,
-            self.settings.spool_folder.clone(),
-        );
-        let buffer = std::mem::replace(&mut self.buffer, spare);
+        let buffer = self.take_buffer();
         let gtid = if self.settings.with_gtid {
             group.text()
         } else {
             None
         };
         Ready::new(buffer, group, xid, gtid, self.thread_id).map(Some)
+    }
+
+    fn take_buffer(&mut self) -> Buffer {
+        let spare = Buffer::new(&self.settings);
+        std::mem::replace(&mut self.buffer, spare)
     }
 
     /// The transaction is out.
@@ -333,14 +331,12 @@ impl State {
     /// File and offset only ever move forward: by GTID, a server may begin with older files.
     fn move_file(&mut self) {
         self.moved = true;
-        let here = BinlogPosition {
-            file: self.file.clone(),
-            offset: self.offset,
-            ..BinlogPosition::default()
-        };
-        if here.compare_files(&self.position).is_gt() || self.position.file.is_empty() {
-            self.position.file = here.file;
-            self.position.offset = here.offset;
+        let forward = compare_names(&self.file, &self.position.file)
+            .then(self.offset.cmp(&self.position.offset))
+            .is_gt();
+        if forward || self.position.file.is_empty() {
+            self.position.file.clone_from(&self.file);
+            self.position.offset = self.offset;
         }
     }
 
@@ -362,11 +358,7 @@ impl State {
             if self.held.is_none() {
                 self.held = Some(self.position.clone());
             }
-            let spare = Buffer::new(
-                self.settings.transaction_memory_bytes,
-                self.settings.spool_folder.clone(),
-            );
-            let buffer = std::mem::replace(&mut self.buffer, spare);
+            let buffer = self.take_buffer();
             self.prepared.push(Prepared {
                 id: xa_id(prepare),
                 buffer,

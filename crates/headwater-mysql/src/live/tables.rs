@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use headwater_core::schema::{TableName, TableSchema};
 use headwater_core::{ErrorKind, Result};
+use rustc_hash::FxHashMap;
 
 use crate::decode::event::TableMap;
 use crate::decode::malformed;
@@ -35,14 +36,14 @@ pub(super) struct Bound {
 }
 
 /// Bindings by the numbers of their tables.
-pub(super) type Bindings = HashMap<u64, Arc<Bound>>;
+pub(super) type Bindings = FxHashMap<u64, Arc<Bound>>;
 
 /// The tables.
 #[derive(Debug)]
 pub(super) struct Tables {
     selection: Selection,
     pub(super) catalog: Catalog,
-    maps: HashMap<u64, Mapped>,
+    maps: FxHashMap<u64, Mapped>,
     plans: HashMap<TableName, RowPlan>,
     /// The table map that came last: rows events mostly follow their own.
     last: Option<(u64, bool)>,
@@ -65,7 +66,7 @@ impl Tables {
         Self {
             selection,
             catalog,
-            maps: HashMap::new(),
+            maps: FxHashMap::default(),
             plans: HashMap::new(),
             last: None,
             changed: false,

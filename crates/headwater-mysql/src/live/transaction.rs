@@ -3,11 +3,12 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use headwater_core::{Error, ErrorKind, Result};
 
 use crate::decode::event::{Event, EventHeader};
+use crate::source::Settings;
 
 /// Type, time, server, length.
 const FRAME_BYTES: usize = 13;
@@ -16,19 +17,17 @@ const FRAME_BYTES: usize = 13;
 #[derive(Debug)]
 pub(super) struct Buffer {
     memory: Vec<u8>,
-    memory_bytes_max: usize,
-    spool_folder: Option<PathBuf>,
+    settings: Arc<Settings>,
     spool: Option<BufWriter<File>>,
     /// Rows events in it.
     pub(super) rows_events: u64,
 }
 
 impl Buffer {
-    pub(super) fn new(memory_bytes_max: usize, spool_folder: Option<PathBuf>) -> Self {
+    pub(super) fn new(settings: &Arc<Settings>) -> Self {
         Self {
             memory: Vec::new(),
-            memory_bytes_max,
-            spool_folder,
+            settings: Arc::clone(settings),
             spool: None,
             rows_events: 0,
         }
@@ -44,14 +43,14 @@ impl Buffer {
     pub(super) fn push(&mut self, event: &Event<'_>) -> Result<()> {
         let header = &event.header;
         let length = u32::try_from(event.body.len()).unwrap_or(u32::MAX);
-        self.memory.push(header.event_type);
-        self.memory
-            .extend_from_slice(&header.timestamp_s.to_le_bytes());
-        self.memory
-            .extend_from_slice(&header.server_id.to_le_bytes());
-        self.memory.extend_from_slice(&length.to_le_bytes());
+        let mut frame = [header.event_type; FRAME_BYTES];
+        frame[1..5].copy_from_slice(&header.timestamp_s.to_le_bytes());
+        frame[5..9].copy_from_slice(&header.server_id.to_le_bytes());
+        frame[9..].copy_from_slice(&length.to_le_bytes());
+        self.memory.reserve(FRAME_BYTES + event.body.len());
+        self.memory.extend_from_slice(&frame);
         self.memory.extend_from_slice(event.body);
-        if self.memory.len() > self.memory_bytes_max {
+        if self.memory.len() > self.settings.transaction_memory_bytes {
             self.spill()?;
         }
         Ok(())
@@ -62,7 +61,7 @@ impl Buffer {
         let spool = match &mut self.spool {
             Some(spool) => spool,
             None => {
-                let file = match &self.spool_folder {
+                let file = match &self.settings.spool_folder {
                     Some(folder) => tempfile::tempfile_in(folder),
                     None => tempfile::tempfile(),
                 };
@@ -77,7 +76,8 @@ impl Buffer {
         spool.write_all(&self.memory).map_err(spool_failed)?;
         self.memory.clear();
         // The bound holds for the buffer's capacity too: one large event must not stay for good.
-        self.memory.shrink_to(self.memory_bytes_max);
+        self.memory
+            .shrink_to(self.settings.transaction_memory_bytes);
         Ok(())
     }
 
@@ -174,6 +174,8 @@ fn frame(bytes: &[u8]) -> Option<(EventHeader, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConnectOptions;
+    use crate::schema::Selection;
 
     fn event(number: u32, body: &[u8]) -> Event<'_> {
         let header = EventHeader {
@@ -190,7 +192,10 @@ mod tests {
     #[test]
     fn events_come_back_in_order_from_memory_and_from_the_spool_file() {
         for memory in [1 << 20, 64, 0] {
-            let mut buffer = Buffer::new(memory, None);
+            let connect = ConnectOptions::from_url("mysql://reader@localhost").unwrap();
+            let mut settings = Settings::new(connect, Selection::Tables(Vec::new()));
+            settings.transaction_memory_bytes = memory;
+            let mut buffer = Buffer::new(&Arc::new(settings));
             for round in 0..2 {
                 for number in 0..100 {
                     buffer
