@@ -2,10 +2,14 @@
 //! it asks whether one includes another.
 
 use std::fmt;
+use std::io::Read;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +47,7 @@ pub struct HandoffToken {
 }
 
 const TOKEN_PREFIX: &str = "hw1.";
+const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 
 impl HandoffToken {
     /// The token of `position`.
@@ -93,7 +98,10 @@ impl HandoffToken {
 
 impl fmt::Display for HandoffToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = serde_json::to_vec(self).map_err(|_| fmt::Error)?;
+        // Definitions of hundreds of tables would not fit a command line as they are.
+        let mut packed = DeflateEncoder::new(Vec::new(), Compression::best());
+        serde_json::to_writer(&mut packed, self).map_err(|_| fmt::Error)?;
+        let body = packed.finish().map_err(|_| fmt::Error)?;
         let sum = crc32fast::hash(&body);
         write!(
             f,
@@ -126,7 +134,9 @@ impl FromStr for HandoffToken {
                 "the handoff token is damaged: its checksum does not match",
             ));
         }
-        serde_json::from_slice(&body)
+        // The bound is far above any real token: a small text must not unpack to fill the memory.
+        let unpacked = DeflateDecoder::new(body.as_slice()).take(UNPACKED_BYTES_MAX);
+        serde_json::from_reader(unpacked)
             .map_err(|cause| bad("the handoff token cannot be read").caused_by(cause))
     }
 }
@@ -151,6 +161,20 @@ mod tests {
         let text = token().to_string();
         assert!(text.starts_with("hw1."));
         assert_eq!(text.parse::<HandoffToken>().unwrap(), token());
+    }
+
+    #[test]
+    fn a_token_of_hundreds_of_tables_fits_a_command_line() {
+        let table = |number: u32| {
+            let column = |name: u32| serde_json::json!({"name": format!("column_{name}"), "type": {"text": {"charset": "utf8mb4"}}});
+            serde_json::json!({"name": {"database": "shop", "table": format!("orders_{number}")},
+                "columns": (0..20).map(column).collect::<Vec<_>>()})
+        };
+        let mut token = token();
+        token.definitions = (0..500).map(table).collect();
+        let text = token.to_string();
+        assert!(text.len() < 100_000, "{}", text.len());
+        assert_eq!(text.parse::<HandoffToken>().unwrap(), token);
     }
 
     #[test]
