@@ -88,7 +88,8 @@ pub async fn check(source: &MysqlSource) -> Result<Vec<Finding>> {
     ];
     settings::check(&mut control, &mut findings).await?;
     settings::check_privileges(&mut control, &mut findings).await?;
-    match read_definitions(&mut control.connection, &source.settings.selection).await {
+    let selection = control.rules.selection(&source.settings.selection);
+    match read_definitions(&mut control.connection, &selection).await {
         Ok(definitions) => {
             tables::check(&mut control, &definitions, &mut findings).await?;
             settings::try_lock(&mut control, &definitions, &mut findings).await;

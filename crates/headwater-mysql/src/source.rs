@@ -14,7 +14,9 @@ use crate::config::ConnectOptions;
 use crate::live::Live;
 use crate::position::BinlogPosition;
 use crate::schema::Catalog;
-use crate::schema::{Selection, TableDefinition, TableFacts, read_catalog, read_definitions};
+use crate::schema::{
+    Selection, ServerRules, TableDefinition, TableFacts, read_catalog, read_definitions,
+};
 use crate::snapshot::control::Control;
 use crate::snapshot::sql::KeySql;
 use crate::snapshot::{Reader, cut};
@@ -58,6 +60,13 @@ impl Settings {
             with_query: false,
         }
     }
+
+    /// The condition that bounds a table's snapshot.
+    pub(crate) fn condition(&self, table: &TableName, rules: &ServerRules) -> Option<String> {
+        let mut conditions = self.conditions.iter();
+        let of_table = |(wanted, _): &(&TableName, &String)| rules.is_same_table(wanted, table);
+        conditions.find(of_table).map(|(_, sql)| sql.clone())
+    }
 }
 
 /// A MySQL or MariaDB server as a source.
@@ -77,11 +86,11 @@ impl MysqlSource {
 
     /// The definitions of the tables chosen, as they are now.
     pub(crate) async fn definitions(&self, control: &mut Control) -> Result<Definitions> {
-        let (catalog, mut facts) =
-            read_catalog(&mut control.connection, &self.settings.selection).await?;
+        let selection = control.rules.selection(&self.settings.selection);
+        let (catalog, mut facts) = read_catalog(&mut control.connection, &selection).await?;
         let tables = catalog
             .definitions()
-            .filter(|definition| catalog.is_captured(&definition.name, &self.settings.selection))
+            .filter(|definition| catalog.is_captured(&definition.name, &selection))
             .filter_map(|definition| {
                 Some((Arc::clone(definition), facts.remove(&definition.name)?))
             })

@@ -10,9 +10,9 @@ use crate::cache;
 use crate::error::{Context, Error, Result};
 use crate::install::Install;
 
-/// Fills `target` (which must not exist) with the data of a new server.
-pub(crate) fn create(install: &Install, target: &Path) -> Result<()> {
-    let template = template(install)?;
+/// Fills `target` (which must not exist) with the data of a new server that is to run with `extra`.
+pub(crate) fn create(install: &Install, target: &Path, extra: &[String]) -> Result<()> {
+    let template = template(install, &lasting(install, extra))?;
     copy(&template, target).context(|| {
         format!(
             "copy a new server's data from {} to {}",
@@ -22,8 +22,17 @@ pub(crate) fn create(install: &Install, target: &Path) -> Result<()> {
     })
 }
 
+/// Those of the options that a MySQL's data must have been made with: it keeps them for good.
+fn lasting(install: &Install, extra: &[String]) -> Vec<String> {
+    let is_lasting = |option: &&String| option.starts_with("--lower-case-table-names=");
+    match install.flavor.is_mariadb() {
+        true => Vec::new(),
+        false => extra.iter().filter(is_lasting).cloned().collect(),
+    }
+}
+
 /// The template for this version, made first if it is not there.
-fn template(install: &Install) -> Result<PathBuf> {
+fn template(install: &Install, lasting: &[String]) -> Result<PathBuf> {
     let version: String = (install.version.chars())
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
@@ -34,7 +43,11 @@ fn template(install: &Install) -> Result<PathBuf> {
         .unwrap_or_default()
         .trim_matches('_');
     let version: String = version.chars().take(60).collect();
-    let name = format!("{}-{version}", install.flavor.slug().replace('.', "_"));
+    let name = format!(
+        "{}-{version}{}",
+        install.flavor.slug().replace('.', "_"),
+        lasting.concat().replace('=', "-")
+    );
     let folder = cache::subfolder("templates")?.join(&name);
     if folder.is_dir() {
         return Ok(folder);
@@ -50,7 +63,7 @@ fn template(install: &Install) -> Result<PathBuf> {
     fs::create_dir_all(&part).context(|| format!("create {}", part.display()))?;
     match install.flavor.is_mariadb() {
         true => initialise_mariadb(install, &part)?,
-        false => initialise_mysql(install, &part)?,
+        false => initialise_mysql(install, &part, lasting)?,
     }
     // Each server makes an identity of its own when this is missing.
     let _ = fs::remove_file(part.join("auto.cnf"));
@@ -120,7 +133,7 @@ fn initialise_mariadb(install: &Install, data: &Path) -> Result<()> {
     feed(command, sql.as_bytes(), install)
 }
 
-fn initialise_mysql(install: &Install, data: &Path) -> Result<()> {
+fn initialise_mysql(install: &Install, data: &Path, lasting: &[String]) -> Result<()> {
     let script = data.with_extension("sql");
     // Without name look-ups, a connection over TCP comes from 127.0.0.1, not from localhost.
     let sql = "CREATE USER 'root'@'127.0.0.1' IDENTIFIED BY '';\n\
@@ -136,6 +149,7 @@ fn initialise_mysql(install: &Install, data: &Path) -> Result<()> {
         "--innodb-buffer-pool-size=32M",
         "--secure-file-priv=",
     ]);
+    command.args(lasting);
     let done = feed(command, b"", install);
     let _ = fs::remove_file(&script);
     done

@@ -78,7 +78,8 @@ impl Instance {
             child: None,
             guard: Some(guard),
         };
-        data::create(&instance.install, &instance.folder.join("data"))?;
+        let data = instance.folder.join("data");
+        data::create(&instance.install, &data, &instance.options.extra)?;
         instance.launch()?;
         Ok(instance)
     }

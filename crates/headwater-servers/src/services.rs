@@ -93,7 +93,7 @@ pub fn up(flavor: Flavor) -> Result<Service> {
         // In two steps, so that a copy cut short is not taken for a data folder.
         let part = folder.join("data.part");
         let _ = fs::remove_dir_all(&part);
-        data::create(&install, &part)?;
+        data::create(&install, &part, &[])?;
         fs::rename(&part, folder.join("data")).context(|| "put new data in place".into())?;
     }
     // The lock on the port ends with this process, but the server then listens on it.

@@ -49,6 +49,11 @@ pub(super) async fn check(control: &mut Control, findings: &mut Vec<Finding>) ->
     } else {
         gtid(control.gtid_mode, findings);
     }
+    if control.rules.keeps_letter_case_only() {
+        findings.push(Finding::warning("lower_case_table_names", "2").expected(
+            "tables named in the letter case that the server shows, here and in DDL: this setting is not tested",
+        ));
+    }
     retention(&mut control.connection, mariadb, findings).await?;
     filters(control, findings).await?;
     clock(&mut control.connection, findings).await

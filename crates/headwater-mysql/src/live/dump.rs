@@ -8,6 +8,7 @@ use rand::Rng;
 use crate::client::Connection;
 use crate::decode::event::{Checksum, Framing};
 use crate::position::BinlogPosition;
+use crate::schema::ServerRules;
 use crate::source::Settings;
 
 const COM_BINLOG_DUMP: u8 = 0x12;
@@ -26,6 +27,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub(super) struct Dump {
     pub(super) connection: Connection,
     pub(super) framing: Framing,
+    /// What the server's names and its DDL mean.
+    pub(super) rules: ServerRules,
 }
 
 impl Dump {
@@ -33,6 +36,7 @@ impl Dump {
     pub(super) async fn open(settings: &Settings, position: &BinlogPosition) -> Result<Self> {
         let mut connection = Connection::connect(&settings.connect).await?;
         let mariadb = connection.server().is_mariadb();
+        let rules = ServerRules::read(&mut connection).await?;
         // Asked for as the server has it: already the first event, a made-up ROTATE, then has one or not.
         let checksum = match connection
             .query_scalar("SELECT @@global.binlog_checksum")
@@ -74,6 +78,7 @@ impl Dump {
         Ok(Self {
             connection,
             framing: Framing::new(checksum),
+            rules,
         })
     }
 }

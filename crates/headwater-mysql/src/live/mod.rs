@@ -55,7 +55,8 @@ impl Live {
         let catalog: Catalog = if definitions.is_null() {
             // The token or position carries no definitions: they are then as they are now, or as the log says.
             let mut control = Control::connect(&settings.connect).await?;
-            let (catalog, _) = read_catalog(&mut control.connection, &settings.selection).await?;
+            let selection = control.rules.selection(&settings.selection);
+            let (catalog, _) = read_catalog(&mut control.connection, &selection).await?;
             control.close().await;
             catalog
         } else {
@@ -68,10 +69,9 @@ impl Live {
                 .caused_by(cause)
             })?
         };
-        let tables = Tables::new(settings.selection.clone(), catalog);
         let dump = Dump::open(&settings, &point.position).await?;
-        let mariadb = dump.connection.server().is_mariadb();
-        let state = State::new(Arc::clone(&settings), tables, mariadb, point);
+        let tables = Tables::new(dump.rules.selection(&settings.selection), catalog);
+        let state = State::new(Arc::clone(&settings), tables, dump.rules, point);
         Ok(Self {
             settings,
             dump: Some(dump),
@@ -184,6 +184,7 @@ impl Live {
             self.reconnects += 1;
             match Dump::open(&self.settings, &self.state.position).await {
                 Ok(dump) => {
+                    self.state.rules = dump.rules;
                     self.dump = Some(dump);
                     return Ok(());
                 }

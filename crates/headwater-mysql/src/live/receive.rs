@@ -14,8 +14,8 @@ use super::transaction::Buffer;
 use crate::decode::event::{Body, Event, EventHeader, Query, XaPrepare, event_type as et};
 use crate::gtid::Tsid;
 use crate::position::{BinlogPosition, compare_names};
-use crate::schema::ddl::{self, Effect, Rules};
-use crate::schema::{Happened, SqlMode};
+use crate::schema::ddl::{self, Effect};
+use crate::schema::{Happened, ServerRules};
 use crate::source::Settings;
 
 /// The GTID of the group of events being read.
@@ -60,7 +60,8 @@ struct Prepared {
 #[derive(Debug)]
 pub(super) struct State {
     settings: Arc<Settings>,
-    mariadb: bool,
+    /// What names and DDL mean on the server that the log comes from.
+    pub(super) rules: ServerRules,
     pub(super) tables: Tables,
     /// Tables whose definitions have to be read before anything else, with the numbers of their table maps.
     pub(super) needs: Vec<(u64, TableName)>,
@@ -91,7 +92,7 @@ impl State {
     pub(super) fn new(
         settings: Arc<Settings>,
         tables: Tables,
-        mariadb: bool,
+        rules: ServerRules,
         point: &LogPoint<BinlogPosition>,
     ) -> Self {
         let buffer = Buffer::new(&settings);
@@ -111,7 +112,7 @@ impl State {
             in_transaction: false,
             prepared: Vec::new(),
             warned_of_statements: false,
-            mariadb,
+            rules,
             settings,
         }
     }
@@ -449,9 +450,7 @@ impl State {
     }
 
     fn ddl(&mut self, query: &Query<'_>, header: &EventHeader, batch: &mut Batch) {
-        let mode = SqlMode::from_bits(query.status().sql_mode.unwrap_or(0));
-        let rules = Rules::new(query.database.as_ref(), mode, self.mariadb);
-        let effects = ddl::parse(&query.sql(), &rules);
+        let effects = ddl::parse(&query.sql(), &self.rules.of(query));
         if effects.contains(&Effect::StatementRows) {
             self.warn_of_statement(query.database.as_ref());
         }

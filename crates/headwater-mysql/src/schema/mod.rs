@@ -16,6 +16,7 @@ mod lexer;
 mod plausible;
 mod read;
 mod selection;
+mod server;
 mod shadow;
 mod sql_mode;
 
@@ -25,5 +26,6 @@ pub use information::TableFacts;
 pub use plausible::{Implausible, plausible};
 pub use read::{read_catalog, read_definitions};
 pub use selection::Selection;
+pub use server::ServerRules;
 pub use shadow::is_shadow;
 pub use sql_mode::SqlMode;

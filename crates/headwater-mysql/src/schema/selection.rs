@@ -14,8 +14,19 @@ pub(crate) const SYSTEM_DATABASES: [&str; 5] = [
     "ndbinfo",
 ];
 
-/// Which tables are captured. Names are compared as they are: on a server with `lower_case_table_names` other than 0,
-/// fold them first ([`Selection::folded`]).
+/// A name in lower case as a server with `lower_case_table_names` folds it: letter by letter, whatever stands around one.
+pub(crate) fn folded(name: &str) -> Arc<str> {
+    let lower = |letter: char| letter.to_lowercase().next().unwrap_or(letter);
+    name.chars().map(lower).collect::<String>().into()
+}
+
+/// A table's name in lower case.
+pub(crate) fn folded_table(name: &TableName) -> TableName {
+    TableName::new(folded(&name.database), folded(&name.table))
+}
+
+/// Which tables are captured. Names are compared as they are: on a server that keeps them in lower case
+/// (`lower_case_table_names` is 1), fold them first ([`Selection::folded`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
@@ -28,23 +39,18 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// The same selection with names in lower case, if `lower_case_table_names` is not 0.
+    /// The same selection with names in lower case, if `lower_case_table_names` is 1.
     #[must_use]
     pub fn folded(self, lower_case_table_names: u8) -> Self {
-        if lower_case_table_names == 0 {
+        if lower_case_table_names != 1 {
             return self;
         }
-        let fold = |name: &str| Arc::<str>::from(name.to_lowercase());
         match self {
             Self::All => Self::All,
             Self::Databases(names) => {
-                Self::Databases(names.iter().map(|name| fold(name)).collect())
+                Self::Databases(names.iter().map(|name| folded(name)).collect())
             }
-            Self::Tables(names) => {
-                let fold =
-                    |name: &TableName| TableName::new(fold(&name.database), fold(&name.table));
-                Self::Tables(names.iter().map(fold).collect())
-            }
+            Self::Tables(names) => Self::Tables(names.iter().map(folded_table).collect()),
         }
     }
 

@@ -5,6 +5,7 @@ use headwater_core::{Error, ErrorKind, Result};
 use crate::client::{Connection, TextRow};
 use crate::config::ConnectOptions;
 use crate::position::BinlogPosition;
+use crate::schema::ServerRules;
 
 /// The control connection.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Control {
     pub(crate) connection: Connection,
     /// Whether MySQL's GTIDs are on.
     pub(crate) gtid_mode: bool,
+    /// What its names and its DDL mean.
+    pub(crate) rules: ServerRules,
 }
 
 impl Control {
@@ -23,9 +26,11 @@ impl Control {
                 .await?
                 .as_deref()
                 == Some("ON");
+        let rules = ServerRules::read(&mut connection).await?;
         Ok(Self {
             connection,
             gtid_mode,
+            rules,
         })
     }
 

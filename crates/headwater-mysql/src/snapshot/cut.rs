@@ -300,7 +300,7 @@ fn finish(
         });
         let table = ReadTable {
             key: KeySql::new(definition),
-            condition: source.settings.conditions.get(&definition.name).cloned(),
+            condition: source.settings.condition(&definition.name, &control.rules),
             estimated_rows: facts.estimated_rows,
             plan,
         };

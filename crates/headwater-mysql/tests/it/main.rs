@@ -15,5 +15,6 @@ mod decode;
 mod harness;
 mod live;
 mod schema;
+mod settings;
 mod snapshot;
 mod types;

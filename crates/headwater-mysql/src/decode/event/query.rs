@@ -38,6 +38,10 @@ pub struct StatusVars<'a> {
     pub database_collation: Option<u16>,
     /// The number of the transaction, for atomic DDL.
     pub xid: Option<u64>,
+    /// The session's flags; which of them are there depends on the server.
+    pub flags: Option<u32>,
+    /// MySQL, for statements that make or change tables: `explicit_defaults_for_timestamp`.
+    pub explicit_timestamps: Option<bool>,
 }
 
 impl<'a> Query<'a> {
@@ -119,8 +123,9 @@ impl<'a> StatusVars<'a> {
             }
             8 => self.database_collation = Some(reader.u16()?),
             17 | 129 => self.xid = Some(reader.u64()?),
-            // Flags, auto-increment, bytes written by the source.
-            0 | 3 | 10 => _ = reader.take(4)?,
+            0 => self.flags = Some(reader.u32()?),
+            // Auto-increment, bytes written by the source.
+            3 | 10 => _ = reader.take(4)?,
             // The catalog, with and without a zero byte behind it.
             2 => {
                 let length = usize::from(reader.u8()?);
@@ -148,7 +153,8 @@ impl<'a> StatusVars<'a> {
                 }
             }
             13 | 128 => _ = reader.take(3)?,
-            16 | 19 | 20 => _ = reader.u8()?,
+            16 => self.explicit_timestamps = Some(reader.u8()? != 0),
+            19 | 20 => _ = reader.u8()?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -26,6 +26,7 @@ pub(crate) use cursor::Cursor;
 
 use super::column_type::TypeRules;
 use super::lexer::{Lexer, Token};
+use super::selection::folded;
 use super::sql_mode::SqlMode;
 
 /// What a statement means depends on where it ran.
@@ -37,7 +38,7 @@ pub struct Rules {
     pub mode: SqlMode,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
-    /// Whether the server keeps the names of tables and databases in lower case (`lower_case_table_names` not 0).
+    /// Whether the server keeps the names of tables and databases in lower case (`lower_case_table_names` is 1).
     pub lower_case_names: bool,
     /// Whether a TIMESTAMP is NOT NULL unless it says otherwise (`explicit_defaults_for_timestamp=OFF`).
     pub timestamps_not_null: bool,
@@ -64,7 +65,7 @@ impl Rules {
 
     fn fold(&self, name: &str) -> Arc<str> {
         if self.lower_case_names {
-            name.to_lowercase().into()
+            folded(name)
         } else {
             name.into()
         }
