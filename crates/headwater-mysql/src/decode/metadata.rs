@@ -71,6 +71,25 @@ pub fn definition(map: &TableMap<'_>) -> Result<Option<TableDefinition>> {
     }))
 }
 
+/// Whether a table map with FULL metadata has other labels of ENUM and SET than `known`, whose columns it has.
+///
+/// # Errors
+/// As [`definition`].
+pub fn has_other_labels(map: &TableMap<'_>, known: &TableDefinition) -> Result<bool> {
+    let labels = |column: &ColumnDefinition| match &column.column_type {
+        ColumnType::Enum { labels } | ColumnType::Set { labels } => Some(Arc::clone(labels)),
+        _ => None,
+    };
+    if known.columns.iter().all(|column| labels(column).is_none()) {
+        return Ok(false);
+    }
+    let Some(logged) = definition(map)? else {
+        return Ok(false);
+    };
+    let mut pairs = logged.columns.iter().zip(&known.columns);
+    Ok(pairs.any(|(logged, known)| labels(logged) != labels(known)))
+}
+
 /// The labels of ENUM and SET columns, in the order of those columns.
 struct Labels<'a> {
     enums: Reader<'a>,

@@ -203,8 +203,8 @@ pub(super) fn table_id(body: &[u8]) -> u64 {
     u64::from_le_bytes(id)
 }
 
-/// Binds a table map to the known definition if it fits, else to the one that its own FULL metadata tells. None: neither is
-/// there. Says also whether something new was learned.
+/// Binds a table map to the known definition if it fits, else to the one that its own FULL metadata tells: also where only
+/// the labels of an ENUM or SET are others. None: neither is there. Says also whether something new was learned.
 fn bind(
     catalog: &mut Catalog,
     plans: &mut HashMap<TableName, RowPlan>,
@@ -220,6 +220,9 @@ fn bind(
             .entry(name.clone())
             .or_insert_with(|| RowPlan::new(Arc::clone(definition)));
         match plan.image(map) {
+            Ok(_) if metadata::has_other_labels(map, definition)? => {
+                tracing::debug!(table = %name, "the log has other labels than the known definition");
+            }
             Ok(image) => {
                 return Ok(Some((
                     Bound {

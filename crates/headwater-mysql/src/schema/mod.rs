@@ -12,6 +12,7 @@ mod column_type;
 pub mod ddl;
 pub mod definition;
 pub mod information;
+mod labels;
 mod lexer;
 mod plausible;
 mod read;

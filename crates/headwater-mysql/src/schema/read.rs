@@ -11,6 +11,7 @@ use super::definition::TableDefinition;
 use super::information::{
     Answers, Cells, TableFacts, cell, definitions, literal, ordered_by, statements,
 };
+use super::labels;
 use super::selection::Selection;
 use crate::client::{Connection, Flavor, TextRow};
 
@@ -67,6 +68,9 @@ async fn read(
     let mut definitions = definitions(&answers, selection, mariadb);
     if !mariadb {
         order_keys(connection, &mut definitions).await?;
+    }
+    for (table, _) in &mut definitions {
+        labels::complete(connection, table).await?;
     }
     match missing(selection, &definitions) {
         Some(wanted) => Err(not_found(connection, wanted).await?),

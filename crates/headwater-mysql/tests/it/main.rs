@@ -13,6 +13,7 @@ mod contract;
 mod ddl;
 mod decode;
 mod harness;
+mod labels;
 mod live;
 mod schema;
 mod settings;
