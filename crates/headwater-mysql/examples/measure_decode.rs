@@ -94,6 +94,7 @@ fn definition() -> TableDefinition {
         columns: columns.map(column).into(),
         primary_key: vec![0],
         unique_keys: Vec::new(),
+        row_end: None,
     }
 }
 

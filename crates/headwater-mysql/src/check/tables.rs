@@ -4,7 +4,7 @@ use headwater_core::Result;
 use headwater_core::schema::KeyOrder;
 
 use super::Finding;
-use crate::schema::{TableDefinition, TableFacts};
+use crate::schema::{ColumnType, TableDefinition, TableFacts};
 use crate::snapshot::control::Control;
 use crate::snapshot::sql::{quoted_table, text_literal};
 
@@ -42,8 +42,19 @@ async fn table(control: &mut Control, definition: &TableDefinition, facts: &Tabl
             .expected("an engine with read views, or its rows cannot be read as of a position")
             .mend(format!("ALTER TABLE {quoted} ENGINE = InnoDB"));
     }
+    let end = definition
+        .row_end
+        .and_then(|end| definition.columns.get(end));
+    if end.is_some_and(|end| matches!(end.column_type, ColumnType::Integer { .. })) {
+        return Finding::failed(name, "system versioning by transaction numbers").expected(
+            "system versioning by TIMESTAMP(6): the server logs changes of this table as statements, which cannot be streamed",
+        );
+    }
     let schema = definition.to_schema();
-    let rows = format!("about {} rows", facts.estimated_rows);
+    let mut rows = format!("about {} rows", facts.estimated_rows);
+    if facts.system_versioned {
+        rows.push_str(", of which the current ones are copied and followed");
+    }
     if !schema.has_key() {
         return Finding::warning(name, format!("{rows}, no key"))
             .expected("a primary key is better: without one it is read alone, in one piece, and begins again after a crash")

@@ -68,6 +68,7 @@ pub fn definition(map: &TableMap<'_>) -> Result<Option<TableDefinition>> {
         columns,
         primary_key,
         unique_keys: Vec::new(),
+        row_end: None,
     }))
 }
 
@@ -201,6 +202,14 @@ pub fn refine(logged: &mut TableDefinition, known: &TableDefinition) -> bool {
             .iter()
             .zip(&known.columns)
             .all(|(logged, known)| logged.name == known.name);
+    // By its name, wherever it stands: no column becomes that of a row's end later.
+    logged.row_end = known.row_end.and_then(|end| {
+        let end = known.columns.get(end)?;
+        logged
+            .columns
+            .iter()
+            .position(|column| is_version(column) && column.name == end.name)
+    });
     if !same {
         return false;
     }
@@ -214,6 +223,24 @@ pub fn refine(logged: &mut TableDefinition, known: &TableDefinition) -> bool {
     logged.charset = Arc::clone(&known.charset);
     logged.unique_keys.clone_from(&known.unique_keys);
     true
+}
+
+/// Whether the log's definition of a table can be one with system versioning, which the log does not tell.
+#[must_use]
+pub fn may_have_versions(logged: &TableDefinition) -> bool {
+    logged
+        .columns
+        .iter()
+        .filter(|column| is_version(column))
+        .count()
+        >= 2
+}
+
+/// Whether a column of the log can be a row's start or end.
+fn is_version(column: &ColumnDefinition) -> bool {
+    // MariaDB's own layout of temporal values does not tell its digits.
+    let digits = matches!(column.column_type, ColumnType::Timestamp { digits: 0 | 6 });
+    digits && !column.nullable
 }
 
 /// Whether a column that the log shows as `logged` can be the more exact `known`.

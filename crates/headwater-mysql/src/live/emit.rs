@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use headwater_core::batch::{Batch, ChangeKind, RowHead, Transaction};
+use headwater_core::batch::{Batch, ChangeKind, RowHead, Transaction, Verdict};
 use headwater_core::{Error, ErrorKind, Result};
 
+use super::history;
 use super::receive::{Group, State};
-use super::tables::{Bindings, Bound};
+use super::tables::{Bindings, Bound, Tables};
 use super::transaction::{Buffer, Cursor};
-use crate::decode::event::{Body, RowKind, RowsEvent};
+use crate::decode::event::{Body, EventHeader, RowKind, RowsEvent};
 
 /// Bounds of a batch.
 const BATCH_BYTES: usize = 512 << 10;
@@ -21,14 +22,16 @@ pub(super) fn is_full(batch: &Batch) -> bool {
 /// A transaction on its way out.
 #[derive(Debug)]
 pub(super) struct Ready {
-    buffer: Buffer,
-    cursor: Cursor,
+    pub(super) buffer: Buffer,
+    pub(super) cursor: Cursor,
     group: Group,
     transaction: Transaction,
     /// The tables that its rows name, if they came long before its end.
-    bindings: Option<Bindings>,
+    pub(super) bindings: Option<Bindings>,
     /// Its number in the batch being filled.
     number: Option<u32>,
+    /// Whether `events_left` leaves out the events at the end of which no row goes out.
+    counted: bool,
     events_left: u64,
     rows: u64,
     scratch: Vec<u8>,
@@ -65,6 +68,7 @@ impl Ready {
             },
             bindings: None,
             number: None,
+            counted: false,
             rows: 0,
             scratch: Vec::new(),
         })
@@ -86,6 +90,9 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
     if batch.is_empty() {
         ready.number = None;
     }
+    if state.tables.has_versions && !std::mem::replace(&mut ready.counted, true) {
+        ready.events_left = history::events_that_count(ready, &state.tables)?;
+    }
     while ready.events_left > 0 {
         if is_full(batch) {
             return Ok(Emitted::Full);
@@ -103,15 +110,9 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
             _ => continue,
         };
         ready.events_left -= 1;
-        let kept = ready
-            .bindings
-            .as_ref()
-            .and_then(|kept| kept.get(&rows.table_id));
-        let bound = match kept {
-            Some(bound) => Arc::clone(bound),
-            None => Arc::clone(state.tables.bound(rows.table_id)?),
-        };
-        ready.transaction.server_id = event.header.server_id;
+        let header = event.header;
+        let bound = bound(ready.bindings.as_ref(), &state.tables, rows.table_id)?;
+        ready.transaction.server_id = header.server_id;
         let transaction = match ready.number {
             Some(number) => number,
             None => *ready
@@ -121,14 +122,9 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
         let schema = batch.add_schema(&bound.schema);
         let first = batch.len();
         let head = RowHead {
-            kind: change_kind(rows.kind),
-            schema,
             transaction: Some(transaction),
-            before: None,
-            after: None,
-            timestamp_s: event.header.timestamp_s,
             offset: ready.rows,
-            last: false,
+            ..head(&rows, &header, schema)
         };
         ready.rows = append(&rows, &bound, head, &mut ready.scratch, batch)?;
         let read = batch.len() - first;
@@ -149,6 +145,28 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
     Ok(Emitted::Done)
 }
 
+/// How to decode the rows of the table with this number, which may have been kept since the table had other bindings.
+pub(super) fn bound(kept: Option<&Bindings>, tables: &Tables, id: u64) -> Result<Arc<Bound>> {
+    match kept.and_then(|kept| kept.get(&id)) {
+        Some(bound) => Ok(Arc::clone(bound)),
+        None => tables.bound(id).map(Arc::clone),
+    }
+}
+
+/// What the rows of an event have in common.
+pub(super) fn head(rows: &RowsEvent<'_>, header: &EventHeader, schema: u32) -> RowHead {
+    RowHead {
+        kind: change_kind(rows.kind),
+        schema,
+        transaction: None,
+        before: None,
+        after: None,
+        timestamp_s: header.timestamp_s,
+        offset: 0,
+        last: false,
+    }
+}
+
 fn change_kind(kind: RowKind) -> ChangeKind {
     match kind {
         RowKind::Insert => ChangeKind::Insert,
@@ -159,7 +177,7 @@ fn change_kind(kind: RowKind) -> ChangeKind {
 
 /// Appends the rows of one event, each with `head` and its own images and number. Gives the number after the last.
 #[inline]
-fn append(
+pub(super) fn append(
     rows: &RowsEvent<'_>,
     bound: &Bound,
     mut head: RowHead,
@@ -171,7 +189,40 @@ fn append(
         head.before = images.before;
         head.after = images.after;
         batch.push_row(head);
+        if let Some(end) = bound.row_end
+            && !keep_current(batch, head, end)
+        {
+            continue;
+        }
         head.offset += 1;
     }
     Ok(head.offset)
+}
+
+/// Makes the row just appended, `head`, one of the current rows, or takes it back. Says whether it is there.
+fn keep_current(batch: &mut Batch, head: RowHead, end: usize) -> bool {
+    let at = batch.len() - 1;
+    let verdict = batch
+        .row(at)
+        .map_or(Verdict::Keep, |row| history::verdict(&row, end));
+    let (kind, before, after) = match verdict {
+        Verdict::Keep => return true,
+        Verdict::AsInsert => (ChangeKind::Insert, None, head.after),
+        Verdict::AsDelete => (ChangeKind::Delete, head.before, None),
+        Verdict::Drop => (head.kind, None, None),
+    };
+    batch.drop_rows(at, 1);
+    if verdict == Verdict::Drop {
+        if let Some(first) = head.before.or(head.after) {
+            batch.rewind(first);
+        }
+        return false;
+    }
+    batch.push_row(RowHead {
+        kind,
+        before,
+        after,
+        ..head
+    });
+    true
 }

@@ -3,6 +3,7 @@
 
 mod dump;
 mod emit;
+mod history;
 mod receive;
 mod tables;
 mod transaction;
@@ -21,7 +22,7 @@ use serde_json::Value;
 use self::dump::Dump;
 use self::emit::{Emitted, Ready};
 use self::receive::State;
-use self::tables::Tables;
+use self::tables::{Asked, Tables};
 use crate::position::BinlogPosition;
 use crate::schema::{Catalog, Selection, read_catalog, read_definitions};
 use crate::snapshot::control::Control;
@@ -70,7 +71,9 @@ impl Live {
             })?
         };
         let dump = Dump::open(&settings, &point.position).await?;
-        let tables = Tables::new(dump.rules.selection(&settings.selection), catalog);
+        let selection = dump.rules.selection(&settings.selection);
+        let mariadb = dump.connection.server().is_mariadb();
+        let tables = Tables::new(selection, catalog, mariadb);
         let state = State::new(Arc::clone(&settings), tables, dump.rules, point);
         Ok(Self {
             settings,
@@ -164,7 +167,7 @@ impl Live {
             tracing::warn!(%table, "the definition was read from the server, because DDL in the log could not be followed");
             self.state.tables.learn(definition);
         }
-        if !self.state.tables.bind(id)? {
+        if !self.state.tables.bind(id, Asked::Yes)? {
             return Err(Error::new(ErrorKind::SchemaMismatch, "a table's definition at this place of the log cannot be known")
                 .with("table", table)
                 .with("position", &self.state.position)

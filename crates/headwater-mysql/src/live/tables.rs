@@ -33,6 +33,18 @@ struct Mapped {
 pub(super) struct Bound {
     pub(super) plan: ImagePlan,
     pub(super) schema: Arc<TableSchema>,
+    /// The column of a row's end, where the log has the rows of the past too.
+    pub(super) row_end: Option<usize>,
+}
+
+impl Bound {
+    fn new(plan: &RowPlan, image: ImagePlan) -> Self {
+        Self {
+            plan: image,
+            schema: Arc::clone(plan.schema()),
+            row_end: plan.definition().row_end,
+        }
+    }
 }
 
 /// Bindings by the numbers of their tables.
@@ -49,6 +61,16 @@ pub(super) struct Tables {
     last: Option<(u64, bool)>,
     /// Definitions changed since they were last asked for.
     pub(super) changed: bool,
+    /// Whether some table had rows of the past.
+    pub(super) has_versions: bool,
+    mariadb: bool,
+}
+
+/// Whether the server was asked for a table's definition, which the log does not tell in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    No,
+    Yes,
 }
 
 /// What becomes of a table map's rows.
@@ -62,7 +84,7 @@ pub(super) enum Mapping {
 }
 
 impl Tables {
-    pub(super) fn new(selection: Selection, catalog: Catalog) -> Self {
+    pub(super) fn new(selection: Selection, catalog: Catalog, mariadb: bool) -> Self {
         Self {
             selection,
             catalog,
@@ -70,6 +92,8 @@ impl Tables {
             plans: HashMap::new(),
             last: None,
             changed: false,
+            has_versions: false,
+            mariadb,
         }
     }
 
@@ -104,7 +128,7 @@ impl Tables {
         if !captured {
             return Ok(Mapping::Ignored);
         }
-        Ok(if self.bind(id)? {
+        Ok(if self.bind(id, Asked::No)? {
             Mapping::Ready
         } else {
             Mapping::Unknown(id, name)
@@ -120,15 +144,28 @@ impl Tables {
     }
 
     /// Binds a table map to a definition. Says whether there is one.
-    pub(super) fn bind(&mut self, id: u64) -> Result<bool> {
+    pub(super) fn bind(&mut self, id: u64, asked: Asked) -> Result<bool> {
         let Some(mapped) = self.maps.get_mut(&id) else {
             return Ok(false);
         };
         let map = TableMap::parse(&mapped.body)?;
         let name = TableName::new(map.database, map.table);
-        let Some((bound, learned)) = bind(&mut self.catalog, &mut self.plans, &name, &map)? else {
+        let was_known = matches!(self.catalog.get(&name), Lookup::Known(_));
+        let is_unsure = |logged: &TableDefinition| {
+            self.mariadb && asked == Asked::No && metadata::may_have_versions(logged)
+        };
+        let found = bind(&mut self.catalog, &mut self.plans, &name, &map, is_unsure)?;
+        let Some((bound, learned)) = found else {
             return Ok(false);
         };
+        self.has_versions |= bound.row_end.is_some();
+        if !was_known
+            && self.mariadb
+            && let Lookup::Known(logged) = self.catalog.get(&name)
+            && metadata::may_have_versions(logged)
+        {
+            tracing::warn!(table = %name, "whether the table has system versioning is not known, because the server does not have it any more: rows of the past, if there are any, go out as inserts");
+        }
         self.changed |= learned;
         mapped.bound = Some(Arc::new(bound));
         mapped.stale = false;
@@ -204,12 +241,14 @@ pub(super) fn table_id(body: &[u8]) -> u64 {
 }
 
 /// Binds a table map to the known definition if it fits, else to the one that its own FULL metadata tells: also where only
-/// the labels of an ENUM or SET are others. None: neither is there. Says also whether something new was learned.
+/// the labels of an ENUM or SET are others. None: neither is there, or it `is_unsure` what the log does not tell of it. Says
+/// also whether something new was learned.
 fn bind(
     catalog: &mut Catalog,
     plans: &mut HashMap<TableName, RowPlan>,
     name: &TableName,
     map: &TableMap<'_>,
+    is_unsure: impl Fn(&TableDefinition) -> bool,
 ) -> Result<Option<(Bound, bool)>> {
     let known = match catalog.get(name) {
         Lookup::Known(definition) => Some(Arc::clone(definition)),
@@ -224,13 +263,7 @@ fn bind(
                 tracing::debug!(table = %name, "the log has other labels than the known definition");
             }
             Ok(image) => {
-                return Ok(Some((
-                    Bound {
-                        plan: image,
-                        schema: Arc::clone(plan.schema()),
-                    },
-                    false,
-                )));
+                return Ok(Some((Bound::new(plan, image), false)));
             }
             Err(error) if error.kind() == ErrorKind::SchemaMismatch => {
                 tracing::debug!(table = %name, "the known definition does not fit the log: {error}");
@@ -241,19 +274,14 @@ fn bind(
     let Some(mut definition) = metadata::definition(map)? else {
         return Ok(None);
     };
-    if let Some(known) = &known {
-        metadata::refine(&mut definition, known);
+    match &known {
+        Some(known) => _ = metadata::refine(&mut definition, known),
+        None if is_unsure(&definition) => return Ok(None),
+        None => {}
     }
     let plan = RowPlan::new(Arc::new(definition.clone()));
-    let image = plan.image(map)?;
-    let schema = Arc::clone(plan.schema());
+    let bound = Bound::new(&plan, plan.image(map)?);
     plans.insert(name.clone(), plan);
     catalog.learn(definition);
-    Ok(Some((
-        Bound {
-            plan: image,
-            schema,
-        },
-        true,
-    )))
+    Ok(Some((bound, true)))
 }

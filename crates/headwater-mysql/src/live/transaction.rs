@@ -125,6 +125,15 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    /// Goes back to the first event.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        self.at = 0;
+        match &mut self.spool {
+            Some(spool) => spool.rewind().map_err(spool_failed),
+            None => Ok(()),
+        }
+    }
+
     /// The next event; none at the end.
     pub(super) fn next<'a>(&'a mut self, buffer: &'a Buffer) -> Result<Option<Event<'a>>> {
         let Some(spool) = &mut self.spool else {

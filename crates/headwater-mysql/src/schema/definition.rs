@@ -20,6 +20,10 @@ pub struct TableDefinition {
     pub primary_key: Vec<usize>,
     /// Positions of the columns of each other unique index, in the order of the indexes.
     pub unique_keys: Vec<UniqueKey>,
+    /// MariaDB's system versioning: the position of the column that says when a row ceased to be a current one. The log has
+    /// the rows of the past too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_end: Option<usize>,
 }
 
 /// A unique index that is not the primary key.

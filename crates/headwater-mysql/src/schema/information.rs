@@ -35,7 +35,8 @@ pub struct TableFacts {
 pub struct Answers {
     /// `TABLES`: database, table, kind, engine, rows, collation.
     pub tables: Vec<Cells>,
-    /// `COLUMNS`: database, table, column, position, nullable, type, character set, collation, key, extra.
+    /// `COLUMNS`: database, table, column, position, nullable, type, character set, collation, key, extra; of MariaDB also
+    /// the expression of a generated column.
     pub columns: Vec<Cells>,
     /// `STATISTICS` of unique indexes: database, table, index, position, column, prefix.
     pub indexes: Vec<Cells>,
@@ -55,6 +56,11 @@ pub type Cells = Vec<Option<String>>;
 pub fn statements(selection: &Selection, mariadb: bool) -> [Option<String>; 6] {
     let of = |prefix: &str| condition(selection, &format!("{prefix}_SCHEMA"), "TABLE_NAME");
     let tables = of("TABLE");
+    let expression = if mariadb {
+        ", GENERATION_EXPRESSION"
+    } else {
+        ""
+    };
     [
         Some(format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, TABLE_COLLATION \
@@ -63,7 +69,7 @@ pub fn statements(selection: &Selection, mariadb: bool) -> [Option<String>; 6] {
         )),
         Some(format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, IS_NULLABLE, COLUMN_TYPE, \
-             CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_KEY, EXTRA \
+             CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_KEY, EXTRA{expression} \
              FROM information_schema.COLUMNS WHERE {tables}"
         )),
         Some(format!(
@@ -224,11 +230,12 @@ fn definition(
         .map(|(_, row)| column(row, checks, mariadb))
         .collect();
     let shown = columns.len();
-    let implicit = !columns
-        .iter()
-        .any(|column| column.generated && !column.nullable);
+    let is_end = |(_, row): &(u32, &Cells)| cell(row, 10).eq_ignore_ascii_case("ROW END");
+    let mut row_end = found.columns.iter().position(is_end);
+    let implicit = row_end.is_none();
     if facts.system_versioned && implicit {
         columns.extend(["row_start", "row_end"].map(version_column));
+        row_end = Some(shown + 1);
     }
     let mut primary_key = Vec::new();
     let mut unique_keys = Vec::new();
@@ -261,6 +268,7 @@ fn definition(
         columns,
         primary_key,
         unique_keys,
+        row_end,
     }
 }
 

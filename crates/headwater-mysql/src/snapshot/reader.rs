@@ -239,6 +239,7 @@ fn key_definition(definition: &TableDefinition) -> TableDefinition {
             .collect(),
         primary_key: (0..key.len()).collect(),
         unique_keys: Vec::new(),
+        row_end: None,
     }
 }
 

@@ -83,6 +83,7 @@ fn definition(table: &str, mut columns: Vec<ColumnDefinition>) -> TableDefinitio
         columns,
         primary_key: vec![0],
         unique_keys: Vec::new(),
+        row_end: None,
     }
 }
 

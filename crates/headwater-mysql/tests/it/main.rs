@@ -19,3 +19,4 @@ mod schema;
 mod settings;
 mod snapshot;
 mod types;
+mod versions;

@@ -39,6 +39,7 @@ pub fn resolve(
         columns: Vec::new(),
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
+        row_end: None,
     };
     let default = charset_of(charset, collation);
     table = Work::new(&table, default, true).run(&draft.changes)?;
@@ -78,6 +79,8 @@ struct Work<'t> {
     slots: Vec<Slot>,
     primary: Vec<usize>,
     unique: Vec<UniqueKey>,
+    /// The column of a row's end, if the table is new and has one.
+    row_end: Option<usize>,
     /// A unique index got a name from the server, which knows of more indexes than the definition does.
     name_uncertain: bool,
     /// The names of indexes that are not unique, as far as this statement makes them.
@@ -93,6 +96,7 @@ impl<'t> Work<'t> {
             slots: Vec::new(),
             primary: Vec::new(),
             unique: Vec::new(),
+            row_end: None,
             name_uncertain: false,
             other_indexes: Vec::new(),
         }
@@ -552,6 +556,7 @@ impl<'t> Work<'t> {
         let end = self.position(row_end.unwrap_or("row_end"));
         let end = end.ok_or(Unclear("the column of a row's end is not there"))?;
         extend_keys(&mut self.primary, &mut self.unique, end);
+        self.row_end = Some(end);
         Ok(())
     }
 
@@ -588,6 +593,8 @@ impl<'t> Work<'t> {
             columns: slots.into_iter().map(|slot| slot.column).collect(),
             primary_key: self.primary,
             unique_keys: self.unique,
+            // A statement that could move it is not followed.
+            row_end: self.row_end.or(self.old.row_end),
         };
         if table.primary_key.is_empty() && !first_is_certain(self.old, &table) {
             return Err(Unclear("which unique index comes first is not certain"));
