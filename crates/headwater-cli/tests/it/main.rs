@@ -12,3 +12,4 @@ mod kills;
 mod processes;
 mod server;
 mod streams;
+mod warnings;
