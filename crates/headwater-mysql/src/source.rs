@@ -84,6 +84,18 @@ impl MysqlSource {
         }
     }
 
+    /// The definitions of the tables that a copy would read, as they are now.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or a named table is not there.
+    pub async fn tables(&self) -> Result<Vec<Arc<TableDefinition>>> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let definitions = self.definitions(&mut control).await;
+        control.close().await;
+        let tables = definitions?.tables.into_iter();
+        Ok(tables.map(|(definition, _)| definition).collect())
+    }
+
     /// The definitions of the tables chosen, as they are now.
     pub(crate) async fn definitions(&self, control: &mut Control) -> Result<Definitions> {
         let selection = control.rules.selection(&self.settings.selection);

@@ -12,6 +12,7 @@ use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
 use headwater_format::maxwell::{BootstrapEvents, Encoder};
 use headwater_mysql::MysqlSource;
+use headwater_mysql::schema::TableDefinition;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,10 @@ async fn drive(
     stop: &CancellationToken,
 ) -> Result<Summary> {
     headwater_mysql::check::require(source).await?;
+    if let (Some(column), Mode::Backfill | Mode::Both) = (&settings.partition_column, settings.mode)
+    {
+        say_what_is_cut(source, column).await?;
+    }
     let start = match &settings.start {
         StartAt::Now => Start::Now,
         StartAt::Token(token) => Start::Token(token.clone()),
@@ -98,6 +103,28 @@ async fn drive(
         stop.clone(),
     )
     .await
+}
+
+/// Pieces are ranges of a table's key, so a column that does not lead the key cannot be what they are cut by.
+async fn say_what_is_cut(source: &MysqlSource, column: &str) -> Result<()> {
+    let leads = |table: &TableDefinition| {
+        let first = table
+            .key()
+            .first()
+            .and_then(|&first| table.columns.get(first));
+        first.is_some_and(|first| first.name.to_lowercase() == column.to_lowercase())
+    };
+    let tables = source.tables().await?;
+    let others = tables.iter().filter(|table| !leads(table));
+    let others: Vec<String> = others.map(|table| table.name.to_string()).collect();
+    if !others.is_empty() {
+        tracing::warn!(
+            column,
+            tables = others.join(" "),
+            "mysql.partitioning.column has no effect on tables whose key does not begin with it: their pieces are cut by the key, and a table without one is read in one piece"
+        );
+    }
+    Ok(())
 }
 
 /// A place in the log as a token. What the tables were there is not known: they are taken as they are now.

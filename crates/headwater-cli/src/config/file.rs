@@ -187,12 +187,11 @@ pub(crate) struct Column {
     pub(crate) auto_increment: Option<bool>,
 }
 
-/// How to cut the snapshot into pieces. Rows outside the bounds, and with no value, are copied too.
+/// How to cut the snapshot into pieces: of all three numbers, the length of a piece. Rows outside the bounds, and with no value, are copied too.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Partitioning {
     /// The column. Pieces are cut by the table's key; where it is another column, that is said.
-    #[expect(dead_code, reason = "pieces are cut by the key; checked here")]
     pub(crate) column: Option<String>,
     /// Where the second piece begins.
     pub(crate) lower_bound: Option<i64>,

@@ -8,7 +8,7 @@ use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
 use headwater_mysql::config::ConnectOptions;
 
-use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, StartupMode};
+use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
 use super::{Failure, Lookup, SinkChoice, connection, load, misused};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) until: engine::Until,
     pub(crate) readers: usize,
     pub(crate) split_rows: Option<u64>,
+    /// The column that the file would have pieces cut by.
+    pub(crate) partition_column: Option<String>,
     pub(crate) sink: SinkChoice,
     pub(crate) events: maxwell::Options,
     pub(crate) checkpoint: Option<PathBuf>,
@@ -237,6 +239,17 @@ impl Settings {
         lookup: Lookup<'_>,
     ) -> Result<Self, Failure> {
         let mut remarks = Vec::new();
+        let parts = file
+            .mysql
+            .as_ref()
+            .and_then(|mysql| mysql.partitioning.as_ref());
+        let split_rows = parts.and_then(split_rows);
+        if parts.is_some() && split_rows.is_none() {
+            remarks.push(
+                "mysql.partitioning has no effect without all of lower_bound, upper_bound and num"
+                    .to_owned(),
+            );
+        }
         let sink = sink(target, file, &mut remarks)?;
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
         let readers = copying.and_then(|copying| copying.readers).or(file.readers);
@@ -247,7 +260,8 @@ impl Settings {
             start: StartAt::Now,
             until: engine::Until::Forever,
             readers: readers.map_or(engine::Options::default().readers, usize::from),
-            split_rows: split_rows(file),
+            partition_column: split_rows.and(parts.and_then(|parts| parts.column.clone())),
+            split_rows,
             sink,
             events,
             checkpoint: target
@@ -274,8 +288,7 @@ fn startup_mode(file: &File) -> Option<StartupMode> {
 }
 
 /// The rows of a split as the migration's bounds would have it.
-fn split_rows(file: &File) -> Option<u64> {
-    let parts = file.mysql.as_ref()?.partitioning.as_ref()?;
+fn split_rows(parts: &Partitioning) -> Option<u64> {
     let (low, high) = (parts.lower_bound?, parts.upper_bound?);
     Some(high.abs_diff(low).div_ceil(parts.num?).max(1_000))
 }

@@ -4,6 +4,7 @@ use headwater_servers::{Flavor, Instance, Options};
 use serde_json::Value;
 
 use super::command::{Said, run_in};
+use super::server::{server, shop};
 
 /// The warnings among the lines of standard error.
 fn warnings(said: &Said) -> Vec<Value> {
@@ -70,4 +71,45 @@ fn what_cannot_be_streamed_is_said_in_lines_that_name_it() {
         assert_eq!(events.lines().count(), 2, "{flavor:?}: {events}");
         assert!(events.contains(r#"{"id":1,"a":2}"#), "{events}");
     }
+}
+
+#[test]
+fn a_partitioning_column_that_pieces_are_not_cut_by_is_said_at_the_start() {
+    shop("parted");
+    let folder = tempfile::tempdir().unwrap();
+    let started = |partitioning: &str| {
+        let yaml = format!(
+            "mode: backfill\nconnections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, password: '', database: parted}}\n\
+             mysql:\n  partitioning: {{{partitioning}}}\nsink: 'null'\nlog: {{format: json}}\n",
+            server().port()
+        );
+        std::fs::write(folder.path().join("shop.yaml"), yaml).unwrap();
+        let mut said = run_in(folder.path(), &["run", "--config", "shop.yaml"]);
+        said.err = said
+            .err
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .collect::<Vec<_>>()
+            .join("\n");
+        warnings(&said)
+    };
+    let with_bounds = |column: &str| {
+        started(&format!(
+            "column: {column}, lower_bound: 1, upper_bound: 9, num: 2"
+        ))
+    };
+    let other = with(
+        &with_bounds("Price"),
+        "mysql.partitioning.column has no effect",
+    );
+    assert_eq!(other.len(), 1, "{other:?}");
+    assert!(
+        other[0].contains("parted.orders parted.users") && other[0].contains("Price"),
+        "{other:?}"
+    );
+    assert_eq!(with(&with_bounds("ID"), "partitioning"), [""; 0]);
+    assert_eq!(
+        with(&started("column: id"), "no effect without all of").len(),
+        1
+    );
 }
