@@ -13,7 +13,7 @@ use crate::terminal::console::use_color;
 
 /// Checks, and prints what was found. Fails if a run would.
 pub(crate) async fn run(settings: &SourceSettings, format: LogFormat) -> Result<Exit, Failure> {
-    let source = source::open(settings)?;
+    let source = source::open(settings);
     let findings = Box::pin(check(&source)).await?;
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),

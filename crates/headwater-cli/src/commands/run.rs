@@ -27,7 +27,7 @@ const STOP_WHILE_STARTING: Duration = Duration::from_secs(1);
 
 /// Runs, from the checkpoint or the beginning, to the end or a signal.
 pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<Exit> {
-    let source = source::open_for_events(&settings.source, &settings.events)?;
+    let source = source::open_for_events(&settings.source, &settings.events);
     let store = store(settings)?;
     announce(settings, store.as_ref())?;
     let stop = CancellationToken::new();

@@ -234,3 +234,65 @@ fn a_file_configures_a_run_with_the_password_from_the_environment() {
         );
     }
 }
+
+/// The events of a file as `whole.TABLE id` for those of the database `whole`, else `other.TABLE id`, sorted.
+fn by_database(events: &str, whole: &str) -> Vec<String> {
+    let short = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let name = if event["database"] == *whole {
+            "whole"
+        } else {
+            "other"
+        };
+        format!(
+            "{name}.{} {}",
+            event["table"].as_str().unwrap(),
+            event["data"]["id"]
+        )
+    };
+    let mut found: Vec<String> = events.lines().map(short).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_whole_database_and_single_tables_of_another_go_together() {
+    for flavor in Flavor::ALL {
+        let server = shared(flavor).unwrap();
+        let whole = server.fresh_database("cli_whole").unwrap();
+        let other = server.fresh_database("cli_other").unwrap();
+        let everywhere = |sql: &str| {
+            for database in [&whole, &other] {
+                server.sql(&format!("USE {database}; {sql}")).unwrap();
+            }
+        };
+        everywhere(
+            "CREATE TABLE users (id INT PRIMARY KEY); CREATE TABLE orders LIKE users; CREATE TABLE _orders_new LIKE users;
+             INSERT INTO users VALUES (1); INSERT INTO orders VALUES (1); INSERT INTO _orders_new VALUES (1);",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let url = server.database_url("");
+        let (first, second) = (format!("{whole}.*"), format!("{other}.users"));
+        let base = ["run", &url, &first, &second, "--until", "now"];
+        let words = [&base[..], &["--sink", "file:e", "--checkpoint", "c"]].concat();
+        let copied = run_in(folder.path(), &words);
+        assert_eq!(copied.code, 0, "{flavor:?}: {copied:?}");
+        everywhere(
+            "INSERT INTO users VALUES (2); INSERT INTO orders VALUES (2); INSERT INTO _orders_new VALUES (2);
+             CREATE TABLE later (id INT PRIMARY KEY); INSERT INTO later VALUES (3)",
+        );
+        let followed = run_in(folder.path(), &words);
+        assert_eq!(followed.code, 0, "{flavor:?}: {followed:?}");
+        let events = fs::read_to_string(folder.path().join("e")).unwrap();
+        let of_other = ["other.users 1", "other.users 2"];
+        let of_whole = ["later 3", "orders 1", "orders 2", "users 1", "users 2"];
+        let of_whole = of_whole.map(|event| format!("whole.{event}"));
+        let expected = [of_other.map(str::to_owned).as_slice(), &of_whole].concat();
+        assert_eq!(by_database(&events, &whole), expected, "{flavor:?}");
+        let gone = run_in(folder.path(), &[&base[..], &["nowhere.t"]].concat());
+        assert!(gone.code != 0 && gone.err.contains("nowhere.t"), "{gone:?}");
+        for database in [&whole, &other] {
+            server.sql(&format!("DROP DATABASE {database}")).unwrap();
+        }
+    }
+}

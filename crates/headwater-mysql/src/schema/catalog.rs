@@ -218,8 +218,7 @@ impl Catalog {
     /// A table that is named itself is none.
     #[must_use]
     pub fn is_shadow(&self, table: &TableName, selection: &Selection) -> bool {
-        let named = matches!(selection, Selection::Tables(names) if names.contains(table));
-        !named
+        !selection.tables().contains(table)
             && is_shadow(table, |original| {
                 selection.has(original) && self.tables.contains_key(original)
             })

@@ -103,17 +103,23 @@ fn condition(selection: &Selection, database: &str, table: &str) -> String {
             names => format!("({})", names.join(", ")),
         }
     };
-    match selection {
-        Selection::All => {
-            let system = SYSTEM_DATABASES.map(literal).join(", ");
-            format!("{database} NOT IN ({system})")
-        }
-        Selection::Databases(names) => format!("{database} IN {}", list(&mut names.iter())),
-        Selection::Tables(names) => format!(
-            "{database} IN {} AND {table} IN {}",
-            list(&mut names.iter().map(|name| &name.database)),
-            list(&mut names.iter().map(|name| &name.table))
-        ),
+    if matches!(selection, Selection::All) {
+        let system = SYSTEM_DATABASES.map(literal).join(", ");
+        return format!("{database} NOT IN ({system})");
+    }
+    let whole = || {
+        let names = list(&mut selection.databases().iter());
+        format!("{database} IN {names}")
+    };
+    let single = || {
+        let databases = list(&mut selection.tables().iter().map(|name| &name.database));
+        let tables = list(&mut selection.tables().iter().map(|name| &name.table));
+        format!("{database} IN {databases} AND {table} IN {tables}")
+    };
+    match (selection.databases(), selection.tables()) {
+        (_, []) => whole(),
+        ([], _) => single(),
+        _ => format!("({} OR {})", whole(), single()),
     }
 }
 
@@ -366,8 +372,14 @@ mod tests {
             .map(|key| (&*key.name, key.partial))
             .collect();
         assert_eq!(names, [("twice", false), ("note", true)]);
-        let one = Selection::Tables(vec![TableName::new("shop", "log")]);
-        assert_eq!(definitions(&answers, &one, true).len(), 1);
+        let tables = vec![TableName::new("shop", "log")];
+        let databases = vec!["crm".into()];
+        for one in [
+            Selection::Tables(tables.clone()),
+            Selection::Both { databases, tables },
+        ] {
+            assert_eq!(definitions(&answers, &one, true).len(), 1);
+        }
     }
 
     #[test]

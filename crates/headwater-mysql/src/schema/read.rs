@@ -115,11 +115,8 @@ fn missing<'s>(
     selection: &'s Selection,
     found: &[(TableDefinition, TableFacts)],
 ) -> Option<&'s TableName> {
-    let Selection::Tables(wanted) = selection else {
-        return None;
-    };
     let there = |wanted: &TableName| found.iter().any(|(table, _)| table.name == *wanted);
-    wanted.iter().find(|wanted| !there(wanted))
+    selection.tables().iter().find(|wanted| !there(wanted))
 }
 
 /// The error for a table that is not there, with the nearest name that is.

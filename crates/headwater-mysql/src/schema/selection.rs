@@ -36,21 +36,50 @@ pub enum Selection {
     Databases(Vec<Arc<str>>),
     /// These tables.
     Tables(Vec<TableName>),
+    /// All tables of some databases, and single tables of others.
+    Both {
+        /// The databases.
+        databases: Vec<Arc<str>>,
+        /// The tables.
+        tables: Vec<TableName>,
+    },
 }
 
 impl Selection {
+    /// The databases of which every table is captured by their names.
+    #[must_use]
+    pub fn databases(&self) -> &[Arc<str>] {
+        match self {
+            Self::Databases(databases) | Self::Both { databases, .. } => databases,
+            Self::All | Self::Tables(_) => &[],
+        }
+    }
+
+    /// The tables that are captured by their names.
+    #[must_use]
+    pub fn tables(&self) -> &[TableName] {
+        match self {
+            Self::Tables(tables) | Self::Both { tables, .. } => tables,
+            Self::All | Self::Databases(_) => &[],
+        }
+    }
+
     /// The same selection with names in lower case, if `lower_case_table_names` is 1.
     #[must_use]
     pub fn folded(self, lower_case_table_names: u8) -> Self {
         if lower_case_table_names != 1 {
             return self;
         }
+        let databases = || self.databases().iter().map(|name| folded(name)).collect();
+        let tables = || self.tables().iter().map(folded_table).collect();
         match self {
             Self::All => Self::All,
-            Self::Databases(names) => {
-                Self::Databases(names.iter().map(|name| folded(name)).collect())
-            }
-            Self::Tables(names) => Self::Tables(names.iter().map(folded_table).collect()),
+            Self::Databases(_) => Self::Databases(databases()),
+            Self::Tables(_) => Self::Tables(tables()),
+            Self::Both { .. } => Self::Both {
+                databases: databases(),
+                tables: tables(),
+            },
         }
     }
 
@@ -59,8 +88,7 @@ impl Selection {
     pub fn has(&self, table: &TableName) -> bool {
         match self {
             Self::All => !SYSTEM_DATABASES.contains(&&*table.database),
-            Self::Databases(names) => names.contains(&table.database),
-            Self::Tables(names) => names.contains(table),
+            _ => self.databases().contains(&table.database) || self.tables().contains(table),
         }
     }
 
@@ -69,8 +97,11 @@ impl Selection {
     pub fn has_database(&self, database: &str) -> bool {
         match self {
             Self::All => !SYSTEM_DATABASES.contains(&database),
-            Self::Databases(names) => names.iter().any(|name| &**name == database),
-            Self::Tables(names) => names.iter().any(|name| &*name.database == database),
+            _ => {
+                let mut tables = self.tables().iter();
+                self.databases().iter().any(|name| **name == *database)
+                    || tables.any(|name| *name.database == *database)
+            }
         }
     }
 }
