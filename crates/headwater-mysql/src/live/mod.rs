@@ -18,6 +18,7 @@ use headwater_core::schema::TableName;
 use headwater_core::source::{LiveSource, LiveStep, LogPoint};
 use headwater_core::{Error, ErrorKind, Result};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use self::dump::Dump;
 use self::emit::{Emitted, Ready};
@@ -45,6 +46,8 @@ pub struct Live {
     /// Whether the last boundary lies at or behind the target.
     reached: bool,
     reconnects: u32,
+    /// When it was last said where the log is out.
+    said: Instant,
 }
 
 impl Live {
@@ -83,6 +86,7 @@ impl Live {
             target: None,
             reached: false,
             reconnects: 0,
+            said: Instant::now(),
         })
     }
 
@@ -247,6 +251,30 @@ impl LiveSource for Live {
     }
 
     async fn next(&mut self, batch: &mut Batch) -> Result<LiveStep<BinlogPosition>> {
+        let step = self.step(batch).await?;
+        self.said = Instant::now();
+        Ok(step)
+    }
+
+    fn definitions(&mut self) -> Option<Value> {
+        if !std::mem::take(&mut self.state.tables.changed) {
+            return None;
+        }
+        catalog_to_value(&self.state.tables.catalog).ok()
+    }
+
+    fn acknowledge(&mut self, _point: &LogPoint<BinlogPosition>) {}
+
+    async fn close(self) {
+        if let Some(dump) = self.dump {
+            // Amid the log there is no polite end: the socket is closed.
+            drop(dump);
+        }
+    }
+}
+
+impl Live {
+    async fn step(&mut self, batch: &mut Batch) -> Result<LiveStep<BinlogPosition>> {
         // Every wait below begins with an empty batch, so that a future which is dropped has taken nothing with it.
         loop {
             let advance = match self.advance(batch) {
@@ -264,6 +292,10 @@ impl LiveSource for Live {
                 // Full of rows that were out already, and taken back: their cells go too.
                 Advance::Full => batch.clear(),
                 Advance::Unknown => self.read_definitions().await?,
+                // Others may write to the log without an end, and nothing of it be ours.
+                Advance::Empty if self.said.elapsed() > IDLE => {
+                    return Ok(LiveStep::Idle(self.state.point()));
+                }
                 Advance::Empty => match &mut self.dump {
                     None => self.reconnect().await?,
                     Some(dump) => match tokio::time::timeout(IDLE, dump.connection.fill()).await {
@@ -273,22 +305,6 @@ impl LiveSource for Live {
                     },
                 },
             }
-        }
-    }
-
-    fn definitions(&mut self) -> Option<Value> {
-        if !std::mem::take(&mut self.state.tables.changed) {
-            return None;
-        }
-        catalog_to_value(&self.state.tables.catalog).ok()
-    }
-
-    fn acknowledge(&mut self, _point: &LogPoint<BinlogPosition>) {}
-
-    async fn close(self) {
-        if let Some(dump) = self.dump {
-            // Amid the log there is no polite end: the socket is closed.
-            drop(dump);
         }
     }
 }

@@ -67,11 +67,15 @@ pub(crate) async fn open(
         }
         tokio::time::sleep(CUT_RETRY).await;
     }
-    Err(Error::new(
+    Err(none_could_be_taken())
+}
+
+fn none_could_be_taken() -> Error {
+    Error::new(
         ErrorKind::Timeout,
         "no cut could be taken: definitions change, or the stream is ahead of every view",
     )
-    .hint("it is tried again; if it goes on, look for DDL that runs in a loop"))
+    .hint("it is tried again; if it goes on, look for DDL that runs in a loop")
 }
 
 /// Between two marks a row can come to meet a condition, or cease to, and the log does not say which.
@@ -264,9 +268,11 @@ async fn by_marks(
     connections.truncate(1);
     if let Some(set) = at_least.and_then(|position| position.gtid_set.as_ref()) {
         let sql = format!("SELECT GTID_SUBSET('{set}', @@global.gtid_executed)");
-        for _ in 0..CUT_TRIES {
-            if control.connection.query_scalar(&sql).await?.as_deref() == Some("1") {
-                break;
+        let mut tries = 0;
+        while control.connection.query_scalar(&sql).await?.as_deref() != Some("1") {
+            tries += 1;
+            if tries == CUT_TRIES {
+                return Err(none_could_be_taken());
             }
             tokio::time::sleep(CUT_RETRY).await;
         }

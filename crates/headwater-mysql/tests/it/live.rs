@@ -393,6 +393,33 @@ async fn a_quiet_stream_moves_on_and_ends_at_now(flavor: Flavor) {
     );
 }
 
+/// A stream of tables that nobody writes to must not stand still in a log that others fill: it would start again from where
+/// the server has long purged.
+async fn a_stream_moves_on_while_others_write(flavor: Flavor) {
+    let server = start(flavor, &[]);
+    server.admin(TABLE);
+    server.admin("CREATE DATABASE other; CREATE TABLE other.t (id INT)");
+    let streaming = server.run(database("d")).mode(Mode::Cdc).follow();
+    streaming.streams().await;
+    let began = streaming.progress.position();
+    let mut writer = server.connect("other").await;
+    let writing = async {
+        // Never silent for as long as the stream waits before it says that nothing comes.
+        loop {
+            execute(&mut writer, &["INSERT INTO other.t VALUES (1)"]).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let moved = streaming.until("the position moves", |_| {
+        streaming.progress.position() != began
+    });
+    tokio::select! {
+        () = moved => {}
+        () = writing => {}
+    }
+    streaming.stop().await.ok();
+}
+
 on_every_server!(
     a_large_transaction_goes_through_a_spool_file,
     a_run_goes_on_in_the_middle_of_a_transaction,
@@ -406,4 +433,5 @@ on_every_server!(
     a_reset_log_and_another_server_are_refused,
     a_log_that_is_reset_under_the_stream_ends_it_plainly,
     a_quiet_stream_moves_on_and_ends_at_now,
+    a_stream_moves_on_while_others_write,
 );
