@@ -91,6 +91,21 @@ struct RowEntry {
     offset: u64,
 }
 
+impl RowEntry {
+    /// What the row was before, as a snapshot row.
+    fn snapshot_of_before(self) -> Self {
+        Self {
+            kind: ChangeKind::Bootstrap,
+            last: false,
+            transaction: u32::MAX,
+            before: NO_IMAGE,
+            after: self.before,
+            offset: 0,
+            ..self
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag {
     Absent,
@@ -315,11 +330,16 @@ impl Batch {
     pub fn retain(&mut self, verdicts: &[Verdict]) {
         debug_assert_eq!(verdicts.len(), self.rows.len());
         let mut kept: usize = 0;
+        let mut snapshots = Vec::new();
         for (index, verdict) in verdicts.iter().enumerate() {
             let mut row = self.rows[index];
             let ends = row.last;
             let keep = match verdict {
                 Verdict::Keep => true,
+                Verdict::AfterItsSnapshot => {
+                    snapshots.push((kept, row.snapshot_of_before()));
+                    true
+                }
                 Verdict::AsInsert => {
                     row.kind = ChangeKind::Insert;
                     row.before = NO_IMAGE;
@@ -340,6 +360,10 @@ impl Batch {
             }
         }
         self.rows.truncate(kept);
+        // From the last one back, so that the places of the others stay what they are. They are few.
+        for (at, snapshot) in snapshots.into_iter().rev() {
+            self.rows.insert(at, snapshot);
+        }
     }
 
     #[inline]
@@ -541,6 +565,8 @@ pub enum Verdict {
     AsInsert,
     /// Only its before-image is wanted: an update that left what is covered.
     AsDelete,
+    /// It goes out, and before it its before-image as a snapshot row: the row's own cut lies just before the change.
+    AfterItsSnapshot,
     /// It does not go out.
     Drop,
 }
@@ -683,6 +709,13 @@ impl<'a> Image<'a> {
             | Tag::Timestamp
             | Tag::Label => mine.bits == theirs.bits,
         }
+    }
+
+    /// Whether both images hold the same in every column.
+    #[must_use]
+    pub fn same_cells(&self, other: &Image<'_>) -> bool {
+        let columns = self.range.len();
+        columns == other.range.len() && (0..columns).all(|index| self.same_cell(other, index))
     }
 
     /// The definition that the image follows.

@@ -32,6 +32,10 @@ pub struct TableInfo {
     pub schema: Arc<TableSchema>,
     /// Roughly how many rows it has: for progress and for the size of splits, never for correctness.
     pub estimated_rows: u64,
+    /// Whether a condition bounds what is copied of it: [`SnapshotReader::read`] gives only the rows that meet it. A
+    /// condition is about the row alone: two rows with the same contents both meet it, or neither does. The log is not
+    /// bounded by it, so every change of a key that was read goes out, whether its row meets the condition or not.
+    pub is_bounded: bool,
 }
 
 /// What the engine asks for when it wants cuts.
@@ -99,6 +103,22 @@ pub trait SnapshotReader: Send + 'static {
 
     /// Appends the split's next rows to `batch`, which is bounded by the source's own batch size. Not cancel-safe.
     fn read(&mut self, batch: &mut Batch) -> impl Future<Output = Result<ScanStep>> + Send;
+
+    /// Reads the rows of `keys` that the view has: those that meet the table's condition (all of them, where it has none)
+    /// are appended to `met`, the others to `unmet`. In any order, each once; rows of keys that the server takes for one of
+    /// `keys` by its collation may come too. Asked only while no split is being read. Not cancel-safe.
+    ///
+    /// This is what a condition costs where cuts are taken by marks: the engine knows from the log that a row changed, but
+    /// only the server can say whether it meets the condition.
+    ///
+    /// Errors: as [`SnapshotReader::begin`].
+    fn read_keys(
+        &mut self,
+        table: &TableName,
+        keys: &[Key],
+        met: &mut Batch,
+        unmet: &mut Batch,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Ends a cut by marks after its rows were read: the high mark. Every change that a row read could contain lies at or
     /// before it, and every change at or before the low mark is in the rows. For a cut that was known from the start, the

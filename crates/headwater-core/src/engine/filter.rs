@@ -8,7 +8,7 @@
 //! since then is in no later cut, so deletes of unread keys go out to it too.
 
 use super::note::TableEvent;
-use super::window::Window;
+use super::window::{Seen, Window};
 use crate::batch::{Batch, ChangeKind, Row, Verdict};
 use crate::checkpoint::TableCopy;
 use crate::coverage::{CutId, TableCoverage};
@@ -87,7 +87,7 @@ pub(super) async fn filter<S: Source>(
             Place::Table(table) => {
                 let is_in_window = window
                     .as_ref()
-                    .is_some_and(|window| window.table == copy[table].name);
+                    .is_some_and(|window| *window.table() == copy[table].name);
                 let (found, table) = (&mut found[table], &copy[table]);
                 if row.kind() == ChangeKind::Truncate {
                     let goes_out = table.coverage.has_passed() || unread == Unread::MayBeThere;
@@ -116,7 +116,7 @@ pub(super) async fn filter<S: Source>(
         let segments = segments(source, table, &found.wanted, batch).await?;
         let window = window
             .as_deref_mut()
-            .filter(|window| window.table == table.name);
+            .filter(|window| *window.table() == table.name);
         judge(
             &table.coverage,
             &found,
@@ -137,13 +137,14 @@ fn place(copy: &[TableCopy], row: &Row<'_>, window: Option<&Window>) -> Result<P
         return Ok(Place::Unknown);
     };
     let table = &copy[index];
-    if table.coverage.whole() == Some(CutId::PASSED) {
+    let is_in_window = window.is_some_and(|window| *window.table() == table.name);
+    if table.coverage.whole() == Some(CutId::PASSED) && !is_in_window {
         return Ok(Place::Open);
     }
     if table.has_key_of(schema) {
         return Ok(Place::Table(index));
     }
-    if window.is_some_and(|window| window.table == table.name) {
+    if is_in_window {
         return Err(Error::new(
             ErrorKind::SchemaChanged,
             "the key changed while a chunk was read",
@@ -230,11 +231,15 @@ fn judge(
 ) {
     let wanted = &found.wanted;
     let mut emptied = found.emptied.iter().peekable();
+    let not_covered = match unread {
+        Unread::MayBeThere => Side::Doubtful,
+        Unread::IsAbsent => Side::Uncovered,
+    };
     let side = |found: Option<(&Key, usize)>| match found.map(|(_, at)| coverage.segment(at)) {
         None => Side::None,
         Some(Some(CutId::PASSED)) => Side::Covered,
-        Some(None) if unread == Unread::MayBeThere => Side::Doubtful,
-        Some(_) => Side::Uncovered,
+        Some(None) => not_covered,
+        Some(Some(_)) => Side::Uncovered,
     };
     let mut index = 0;
     while index < wanted.len() {
@@ -254,11 +259,23 @@ fn judge(
             (Some((before, _)), Some((after, _))) => before == after,
             _ => false,
         };
-        if found.covered_after.is_none_or(|at| row < at) {
-            verdicts[row] = verdict(side(before), side(after), is_same_key);
-        }
+        let mut sides = [side(before), side(after)];
+        let mut seen = Seen::default();
         if let (Some(window), Some(row)) = (window.as_deref_mut(), batch.row(row)) {
-            window.change(&row, before, after);
+            seen = window.change(&row, before, after);
+        }
+        for (side, is_settled) in sides.iter_mut().zip(seen.is_settled) {
+            match is_settled {
+                Some(true) => *side = Side::Covered,
+                Some(false) => *side = not_covered,
+                None => {}
+            }
+        }
+        if found.covered_after.is_none_or(|at| row < at) {
+            verdicts[row] = match verdict(sides[0], sides[1], is_same_key) {
+                Verdict::Keep if seen.snapshot_first => Verdict::AfterItsSnapshot,
+                verdict => verdict,
+            };
         }
         index += pair;
     }

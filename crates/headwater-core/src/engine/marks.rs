@@ -1,23 +1,47 @@
 //! Cuts by marks, for a server on which no lock is to be had: chunk by chunk, each read between a low and a high mark while
-//! emission is held, and mended with the log's changes between the two. See [`super::window`].
+//! emission is held, and mended with the log's changes between the two. See [`super::window`]; where a condition bounds the
+//! table, keys that changed between the marks are read again: [`super::bounded`].
 
 use super::Attempt;
+use super::bounded::Bounded;
 use super::note::{CutOpened, Note};
 use super::options::Ended;
-use super::window::Window;
+use super::window::{Chunk, Closed, Window};
 use crate::batch::{Batch, ChangeKind};
 use crate::checkpoint::TableCopy;
 use crate::clock;
 use crate::coverage::CutId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::key::KeyRange;
+use crate::key::{Key, KeyRange};
 use crate::progress::{Phase, Progress, TableProgress};
 use crate::schema::TableName;
 use crate::source::{CutRequest, LogPoint, ScanStep, SnapshotReader, Source, Split, TableInfo};
 
 /// Bytes of a chunk: it is held in memory.
 const CHUNK_BYTES_MAX: usize = 16 << 20;
+/// Keys that are read again in one window: their rows are held in memory, met or not.
+const KEYS_AGAIN_MAX: usize = 1_000;
+/// Windows in a row that may leave as many keys pending as there were, before the attempt is given up. The log's images of a
+/// key hold what a view shows of it, so that one is enough; more are needed only while the definition changes.
+const IDLE_WINDOWS_MAX: u32 = 10;
+
+/// Why the copy of a table ended early.
+enum Failure {
+    /// Its rest is read in the next round.
+    Later(Error),
+    /// The attempt cannot go on.
+    Fatal(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::SchemaChanged | ErrorKind::NotFound => Self::Later(error),
+            _ => Self::Fatal(error),
+        }
+    }
+}
 
 impl<S: Source> Attempt<'_, S> {
     /// Copies what is left, chunk by chunk. `readers` are the first chunk's.
@@ -75,28 +99,35 @@ impl<S: Source> Attempt<'_, S> {
             match self.copy_table(table, counter).await {
                 Ok(Ended::Complete) => {}
                 Ok(ended) => return Ok((ended, None)),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::SchemaChanged | ErrorKind::NotFound) =>
-                {
-                    return Ok((Ended::Complete, Some(error)));
-                }
-                Err(error) => return Err(error),
+                Err(Failure::Later(error)) => return Ok((Ended::Complete, Some(error))),
+                Err(Failure::Fatal(error)) => return Err(error),
             }
         }
         Ok((Ended::Complete, None))
     }
 
-    async fn copy_table(&mut self, table: &TableInfo, counter: &TableProgress) -> Result<Ended> {
+    async fn copy_table(
+        &mut self,
+        table: &TableInfo,
+        counter: &TableProgress,
+    ) -> Result<Ended, Failure> {
         let name = &table.schema.name;
         while let Some(range) = self.first_unread(name) {
             if self.shared.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
             self.announce(table).await?;
-            let Some((window, high)) = self.read_chunk(table, range).await? else {
+            let Some((window, range, high)) = self.read_chunk(table, range).await? else {
                 continue;
             };
-            let rows = self.emit_chunk(window, high).await?;
+            let emitted = self.emit_chunk(window, range, high).await;
+            let rows = match emitted {
+                // Some of its rows may be out already, at cuts of their own: only a rewind can take them back.
+                Err(error) if table.is_bounded => {
+                    return Err(Failure::Fatal(interrupted(name, error)));
+                }
+                emitted => emitted?,
+            };
             let Some(rows) = rows else {
                 return Ok(Ended::Stopped);
             };
@@ -129,27 +160,30 @@ impl<S: Source> Attempt<'_, S> {
         self.writer.send(batch, note).await
     }
 
-    /// Reads the first chunk of `range` under a view of its own, while emission stands at the log point. Gives the window and
-    /// its high mark.
-    async fn read_chunk(
-        &mut self,
-        table: &TableInfo,
-        mut range: KeyRange,
-    ) -> Result<Option<(Window, S::Position)>> {
-        let name = &table.schema.name;
+    /// A view that holds everything emitted.
+    async fn open_reader(&mut self) -> Result<S::Reader> {
         let held = self.log_point().map(|log| log.position.clone());
         let request = CutRequest {
             at_least: held.as_ref(),
             readers: 1,
         };
         let mut readers = self.shared.source.open_cuts(request).await?.readers;
-        let Some(mut reader) = readers.pop() else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "the source opened no reader",
-            ));
-        };
+        let reader = readers
+            .pop()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the source opened no reader"))?;
         failpoint::hit("cut.open")?;
+        Ok(reader)
+    }
+
+    /// Reads the first chunk of `range` under a view of its own, while emission stands at the log point. Gives the window,
+    /// the chunk's range, and its high mark.
+    async fn read_chunk(
+        &mut self,
+        table: &TableInfo,
+        mut range: KeyRange,
+    ) -> Result<Option<(Window, KeyRange, S::Position)>> {
+        let name = &table.schema.name;
+        let mut reader = self.open_reader().await?;
         let read = fill(
             &mut reader,
             name,
@@ -178,43 +212,133 @@ impl<S: Source> Attempt<'_, S> {
         let Some(segment) = segment else {
             return Ok(None);
         };
-        Ok(Some((
-            Window::new(name.clone(), range, segment, rows),
-            high,
-        )))
+        let window = if table.is_bounded {
+            Window::Bounded(Bounded::chunk(name.clone(), segment, rows))
+        } else {
+            Window::Chunk(Chunk::new(name.clone(), segment, rows))
+        };
+        Ok(Some((window, range, high)))
     }
 
     /// Emits the log up to the high mark, then the chunk as it is there. Gives the number of its rows; none if stopped.
-    async fn emit_chunk(&mut self, mut window: Window, high: S::Position) -> Result<Option<u64>> {
+    async fn emit_chunk(
+        &mut self,
+        window: Window,
+        range: KeyRange,
+        high: S::Position,
+    ) -> Result<Option<u64>> {
         // Nothing may be saved within a window: its changes are in memory, and what of the log goes out meanwhile is past
         // the point that the checkpoint knows.
         self.writer
             .send(self.writer.pool.take(), Note::Hold)
             .await?;
-        if self.advance(Some(high), Some(&mut window)).await? == Ended::Stopped {
+        let table = window.table().clone();
+        let Some((rows, pending)) = self.emit_window(window, high).await? else {
             return Ok(None);
-        }
-        let table = window.table.clone();
-        let (range, [untouched, changed]) = window.close();
-        let rows = (untouched.len() + changed.len()) as u64;
-        self.writer.send(untouched, Note::Nothing).await?;
-        if let Some(point) = self.log_point().cloned() {
-            let note = Note::Log {
-                point,
-                definitions: None,
-                tables: Vec::new(),
-            };
-            self.writer.send(changed, note).await?;
-        }
+        };
         self.note(Note::Scanned {
-            table,
+            table: table.clone(),
             range,
             cut: CutId::PASSED,
             rows,
-            whole: true,
+            whole: pending.is_empty(),
         })
         .await?;
-        Ok(Some(rows))
+        let again = self.read_again(&table, pending).await?;
+        Ok(again.map(|again| rows + again))
+    }
+
+    /// Reads keys again, a few at a time, each time in a window of their own, until none is pending. Gives the number of
+    /// their rows; none if stopped.
+    async fn read_again(
+        &mut self,
+        table: &TableName,
+        mut pending: Vec<Key>,
+    ) -> Result<Option<u64>> {
+        let (mut rows_all, mut idle) = (0, 0);
+        while !pending.is_empty() {
+            if self.shared.stop.is_cancelled() {
+                return Ok(None);
+            }
+            let before = pending.len();
+            let asked = before.min(KEYS_AGAIN_MAX);
+            let (mut met, mut unmet) = (Batch::new(), Batch::new());
+            let mut reader = self.open_reader().await?;
+            let read = read_keys(&mut reader, table, &pending[..asked], &mut met, &mut unmet).await;
+            reader.close().await;
+            let high = read?;
+            let window = Bounded::again(table.clone(), pending, asked, met, unmet);
+            let emitted = self.emit_window(Window::Bounded(window), high).await?;
+            let Some((rows, left)) = emitted else {
+                return Ok(None);
+            };
+            idle = if left.len() < before { 0 } else { idle + 1 };
+            if idle >= IDLE_WINDOWS_MAX {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "keys could not be read again: the log shows none of them as they were read",
+                )
+                .with("table", table)
+                .with("keys", left.len())
+                .hint("it is tried again; if it goes on, copy the table without a condition, or grant a lock"));
+            }
+            rows_all += rows;
+            self.note(Note::ReadAgain {
+                table: table.clone(),
+                rows,
+                whole: left.is_empty(),
+            })
+            .await?;
+            pending = left;
+        }
+        Ok(Some(rows_all))
+    }
+
+    /// Emits the log up to a window's high mark, then the rows that are due there. Gives their number, with those that went
+    /// out on the way, and the keys that are pending; none if stopped.
+    async fn emit_window(
+        &mut self,
+        mut window: Window,
+        high: S::Position,
+    ) -> Result<Option<(u64, Vec<Key>)>> {
+        if self.advance(Some(high), Some(&mut window)).await? == Ended::Stopped {
+            return Ok(None);
+        }
+        let Closed {
+            rows,
+            rows_placed,
+            pending,
+        } = window.close();
+        let count: usize = rows.iter().map(Batch::len).sum();
+        for batch in rows {
+            self.writer.send(batch, Note::Nothing).await?;
+        }
+        Ok(Some((count as u64 + rows_placed, pending)))
+    }
+}
+
+/// The rows of `keys`, and the high mark.
+async fn read_keys<R: SnapshotReader>(
+    reader: &mut R,
+    table: &TableName,
+    keys: &[Key],
+    met: &mut Batch,
+    unmet: &mut Batch,
+) -> Result<R::Position> {
+    reader.read_keys(table, keys, met, unmet).await?;
+    reader.finish().await
+}
+
+/// What ends an attempt though it would otherwise be left for the next round.
+fn interrupted(table: &TableName, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::SchemaChanged | ErrorKind::NotFound => Error::new(
+            ErrorKind::SchemaChanged,
+            "a table changed its definition while a chunk of it was read",
+        )
+        .with("table", table)
+        .caused_by(error),
+        _ => error,
     }
 }
 

@@ -6,6 +6,7 @@
 //! and checkpoint ([`writer`]). A failure that may pass ends the attempt: the next one starts from the last durable
 //! checkpoint, in the same process ([`run`]).
 
+mod bounded;
 mod copy;
 mod filter;
 mod marks;

@@ -39,6 +39,12 @@ pub(super) enum Note<P> {
         rows: u64,
         whole: bool,
     },
+    /// Keys of a chunk that had changed while it was read were read again: so many rows more. `whole` once none is left.
+    ReadAgain {
+        table: TableName,
+        rows: u64,
+        whole: bool,
+    },
     /// The log is out up to here.
     Log {
         point: LogPoint<P>,
@@ -71,7 +77,10 @@ pub(super) struct CutOpened<P> {
 impl<P: Position> Note<P> {
     /// Whether a held table is whole with this.
     pub(super) fn ends_hold(&self) -> bool {
-        matches!(self, Self::Scanned { whole: true, .. })
+        matches!(
+            self,
+            Self::Scanned { whole: true, .. } | Self::ReadAgain { whole: true, .. }
+        )
     }
 
     /// Makes it true in `checkpoint`.
@@ -92,7 +101,8 @@ impl<P: Position> Note<P> {
             Self::Announced(_)
             | Self::Completed(_)
             | Self::Planned { .. }
-            | Self::Scanned { .. } => {
+            | Self::Scanned { .. }
+            | Self::ReadAgain { .. } => {
                 self.apply_to(checkpoint.copy.as_deref_mut().unwrap_or_default())?;
             }
             Self::Log {
@@ -141,6 +151,9 @@ impl<P: Position> Note<P> {
                     return Err(unknown_range(&name));
                 }
             }
+            Self::ReadAgain {
+                table: name, rows, ..
+            } => table(copy, &name)?.rows += rows,
             Self::Nothing
             | Self::Hold
             | Self::Cut(_)

@@ -10,7 +10,7 @@ use crate::driver::{Plan, Run};
 const WORLDS: u64 = 40;
 
 fn is_caught(cuts: Cuts, broken: Broken, lost_connections: f64) {
-    let world = Options {
+    is_caught_in(&Options {
         cuts,
         broken,
         unsplittable: cuts != Cuts::Marks,
@@ -19,7 +19,25 @@ fn is_caught(cuts: Cuts, broken: Broken, lost_connections: f64) {
         transactions_per_step: 3,
         lost_connections,
         ..Options::default()
-    };
+    });
+}
+
+/// The same where a condition bounds the copy.
+fn is_caught_with_a_condition(broken: Broken) {
+    is_caught_in(&Options {
+        cuts: Cuts::Marks,
+        broken,
+        bounded: true,
+        unsplittable: false,
+        rows: 100,
+        transactions: 400,
+        transactions_per_step: 3,
+        ..Options::default()
+    });
+}
+
+fn is_caught_in(world: &Options) {
+    let broken = world.broken;
     let caught = (0..WORLDS).any(|seed| {
         let mut run = Run::new(seed, Plan::new(world.clone()));
         let events = catch_unwind(AssertUnwindSafe(|| run.whole()));
@@ -46,11 +64,18 @@ fn a_position_read_after_the_view_is_caught() {
 #[test]
 fn a_view_that_lacks_what_was_emitted_is_caught() {
     is_caught(Cuts::Marks, Broken::ViewBeforeLowMark, 0.0);
+    is_caught_with_a_condition(Broken::ViewBeforeLowMark);
 }
 
 #[test]
 fn a_high_mark_taken_too_early_is_caught() {
     is_caught(Cuts::Marks, Broken::HighMarkTooEarly, 0.0);
+    is_caught_with_a_condition(Broken::HighMarkTooEarly);
+}
+
+#[test]
+fn keys_read_again_without_the_condition_are_caught() {
+    is_caught_with_a_condition(Broken::KeysReadWithoutCondition);
 }
 
 #[test]

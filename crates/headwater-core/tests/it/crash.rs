@@ -115,3 +115,32 @@ fn a_table_emptied_before_a_reader_s_cut_ends_with_the_right_rows() {
         }
     });
 }
+
+#[test]
+fn a_crash_of_a_copy_that_a_condition_bounds_leaves_neither_gap_nor_duplicate() {
+    for cuts in ALL {
+        let mut plan = with_lost_connections(plan(cuts));
+        plan.world.bounded = true;
+        plan.world.unsplittable = false;
+        hold(&plan);
+        hold(&Plan {
+            by_token: true,
+            ..plan
+        });
+    }
+}
+
+#[test]
+fn a_copy_that_a_condition_bounds_follows_definitions_and_emptied_tables_while_processes_die() {
+    for (cuts, ddl) in [
+        (Cuts::Shared, Ddl::All),
+        (Cuts::Marks, Ddl::All),
+        (Cuts::PerReader, Ddl::Additive),
+    ] {
+        let mut plan = with_lost_connections(plan(cuts));
+        plan.world.ddl = ddl;
+        plan.world.bounded = true;
+        plan.world.unsplittable = false;
+        hold(&plan);
+    }
+}

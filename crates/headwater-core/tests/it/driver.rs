@@ -9,7 +9,7 @@ use headwater_core::progress::Progress;
 use headwater_core::retry::Backoff;
 use headwater_core::{ErrorKind, Result};
 use headwater_testkit::fault::{Faults, Faulty};
-use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World};
+use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World, meets};
 use headwater_testkit::oracle::{Delivery, Event, Oracle, Violation};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -275,7 +275,13 @@ impl Run {
             Keeps::Mark => Delivery::Exact,
             Keeps::Everything => Delivery::AtLeastOnce,
         };
-        Oracle::new(self.world.history()).check(events, delivery)
+        let oracle = Oracle::new(self.world.history());
+        let oracle = if self.plan.world.bounded {
+            oracle.bounded(meets)
+        } else {
+            oracle
+        };
+        oracle.check(events, delivery)
     }
 }
 

@@ -46,10 +46,6 @@ pub(crate) async fn open(
     let mut before = source.definitions(&mut control).await?;
     for attempt in 0..CUT_TRIES {
         let cuts = take(&mut control, &mut connections, &before, request.at_least).await?;
-        let by_marks = cuts.iter().any(Option::is_none);
-        if by_marks && !source.settings.conditions.is_empty() {
-            return Err(condition_needs_a_lock());
-        }
         let after = source.definitions(&mut control).await?;
         let steady = before.catalog == after.catalog;
         before = after;
@@ -76,12 +72,6 @@ fn none_could_be_taken() -> Error {
         "no cut could be taken: definitions change, or the stream is ahead of every view",
     )
     .hint("it is tried again; if it goes on, look for DDL that runs in a loop")
-}
-
-/// Between two marks a row can come to meet a condition, or cease to, and the log does not say which.
-fn condition_needs_a_lock() -> Error {
-    Error::new(ErrorKind::Privilege, "a copy bounded by a condition needs a lock for a moment, and there is none")
-        .hint("GRANT RELOAD ON *.* TO the user (or GRANT LOCK TABLES ON the database), or leave --where out")
 }
 
 /// A connection set up to read: everything a value depends on is fixed.
@@ -300,13 +290,15 @@ fn finish(
                 .hint(format!("ALTER TABLE {} ENGINE = InnoDB, or leave the table out", quoted_table(&definition.name))));
         }
         let plan = RowPlan::new(Arc::clone(definition));
+        let condition = source.settings.condition(&definition.name, &control.rules);
         infos.push(TableInfo {
             schema: Arc::clone(plan.schema()),
             estimated_rows: facts.estimated_rows,
+            is_bounded: condition.is_some(),
         });
         let table = ReadTable {
             key: KeySql::new(definition),
-            condition: source.settings.condition(&definition.name, &control.rules),
+            condition,
             estimated_rows: facts.estimated_rows,
             plan,
         };

@@ -22,6 +22,8 @@ use crate::schema::{ColumnType, TableDefinition};
 const BATCH_BYTES: usize = 512 << 10;
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8_192;
+/// Keys that one statement asks for.
+const KEYS_PER_STATEMENT: usize = 200;
 /// A key is dense if its numbers are at most this many times as many as its rows.
 const DENSE: u64 = 2;
 
@@ -62,31 +64,44 @@ impl ReadTable {
         }
     }
 
+    /// The rows of `range` that meet the condition, in key order.
     fn select(&self, range: &KeyRange) -> String {
+        let condition = self.condition.as_deref();
+        let conditions = [
+            self.key.condition(range),
+            condition.map(|condition| format!("({condition})")),
+        ];
+        let mut sql = self.select_where(self.table_clause(), conditions);
+        if self.plan.schema().can_split() {
+            sql.push_str(" ORDER BY ");
+            sql.push_str(&self.key.list());
+        }
+        sql
+    }
+
+    /// The rows of `keys`: those that meet the condition, or those that do not.
+    fn select_keys(&self, keys: &[Key], is_met: bool) -> String {
+        let outcome = if is_met { "IS TRUE" } else { "IS NOT TRUE" };
+        let condition = self.condition.as_deref();
+        let conditions = [
+            Some(self.key.among(keys)),
+            condition.map(|condition| format!("({condition}) {outcome}")),
+        ];
+        self.select_where(quoted_table(&self.definition().name), conditions)
+    }
+
+    fn select_where(&self, from: String, conditions: [Option<String>; 2]) -> String {
         let columns: Vec<String> = self
             .definition()
             .columns
             .iter()
             .map(|column| quoted(&column.name))
             .collect();
-        let mut sql = format!("SELECT {} FROM {}", columns.join(", "), self.table_clause());
-        let conditions: Vec<String> = self
-            .key
-            .condition(range)
-            .into_iter()
-            .chain(
-                self.condition
-                    .as_ref()
-                    .map(|condition| format!("({condition})")),
-            )
-            .collect();
+        let mut sql = format!("SELECT {} FROM {from}", columns.join(", "));
+        let conditions: Vec<String> = conditions.into_iter().flatten().collect();
         if !conditions.is_empty() {
             sql.push_str(" WHERE ");
             sql.push_str(&conditions.join(" AND "));
-        }
-        if self.plan.schema().can_split() {
-            sql.push_str(" ORDER BY ");
-            sql.push_str(&self.key.list());
         }
         sql
     }
@@ -189,6 +204,32 @@ impl Reader {
         };
         self.dense.insert(name.clone(), found);
         Ok(found)
+    }
+
+    async fn begin_scan(&mut self, table: Arc<ReadTable>, sql: &str) -> Result<()> {
+        // The table's metadata lock, which would block ALTER, is given back at the split's end.
+        self.connection.execute("SAVEPOINT headwater").await?;
+        let statement = self.connection.prepare(sql).await.map_err(|error| {
+            if error.kind() == ErrorKind::Unsupported && table.condition.is_some() {
+                return Error::new(
+                    ErrorKind::Configuration,
+                    "the server cannot read the --where condition",
+                )
+                .with("table", &table.definition().name)
+                .hint("write it as it would stand after WHERE in a SELECT on that table")
+                .caused_by(error);
+            }
+            error
+        })?;
+        let rows = self.connection.begin_rows(&statement).await?;
+        let plan = table.plan.result(rows.columns())?;
+        self.scan = Some(Box::new(Scan {
+            table,
+            statement,
+            rows,
+            plan,
+        }));
+        Ok(())
     }
 
     /// The key that is `rows` rows after the range's beginning, found by walking the index.
@@ -317,33 +358,8 @@ impl SnapshotReader for Reader {
 
     async fn begin(&mut self, split: &Split) -> Result<()> {
         let table = self.table(&split.table)?;
-        // The table's metadata lock, which would block ALTER, is given back at the split's end.
-        self.connection.execute("SAVEPOINT headwater").await?;
-        let statement = self
-            .connection
-            .prepare(&table.select(&split.range))
-            .await
-            .map_err(|error| {
-                if error.kind() == ErrorKind::Unsupported && table.condition.is_some() {
-                    return Error::new(
-                        ErrorKind::Configuration,
-                        "the server cannot read the --where condition",
-                    )
-                    .with("table", &split.table)
-                    .hint("write it as it would stand after WHERE in a SELECT on that table")
-                    .caused_by(error);
-                }
-                error
-            })?;
-        let rows = self.connection.begin_rows(&statement).await?;
-        let plan = table.plan.result(rows.columns())?;
-        self.scan = Some(Box::new(Scan {
-            table,
-            statement,
-            rows,
-            plan,
-        }));
-        Ok(())
+        let sql = table.select(&split.range);
+        self.begin_scan(table, &sql).await
     }
 
     async fn read(&mut self, batch: &mut Batch) -> Result<ScanStep> {
@@ -376,6 +392,28 @@ impl SnapshotReader for Reader {
                 .await?;
         }
         Ok(ScanStep::Done)
+    }
+
+    async fn read_keys(
+        &mut self,
+        name: &TableName,
+        keys: &[Key],
+        met: &mut Batch,
+        unmet: &mut Batch,
+    ) -> Result<()> {
+        let table = self.table(name)?;
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            for is_met in [true, false] {
+                if !is_met && table.condition.is_none() {
+                    break;
+                }
+                let sql = table.select_keys(keys, is_met);
+                self.begin_scan(Arc::clone(&table), &sql).await?;
+                let rows = if is_met { &mut *met } else { &mut *unmet };
+                while self.read(rows).await? != ScanStep::Done {}
+            }
+        }
+        Ok(())
     }
 
     async fn finish(&mut self) -> Result<BinlogPosition> {

@@ -100,6 +100,26 @@ impl KeySql {
         }
     }
 
+    /// A condition that holds for these keys, and for those that the server takes for one of them.
+    pub(crate) fn among(&self, keys: &[Key]) -> String {
+        let constants = |key: &Key| {
+            let values = self.columns.iter().zip(&key.0);
+            let values: Vec<String> = values
+                .map(|((_, column), value)| literal(value, column))
+                .collect();
+            match values.as_slice() {
+                [one] => one.clone(),
+                several => format!("({})", several.join(", ")),
+            }
+        };
+        let list: Vec<String> = keys.iter().map(constants).collect();
+        let columns = match self.columns.as_slice() {
+            [_] => self.list(),
+            _ => format!("({})", self.list()),
+        };
+        format!("{columns} IN ({})", list.join(", "))
+    }
+
     /// Whether a key given as constants is greater than another: for asking the server without a table.
     pub(crate) fn is_greater(&self, key: &Key, bound: &Key) -> String {
         self.greater_from(key, bound, 0)
@@ -182,6 +202,27 @@ mod tests {
             "(`a` >= 1 AND (`a` > 1 OR `b` > CONVERT(_utf8mb4 x'78' USING latin1) COLLATE latin1_bin)) AND \
              (`a` <= 2 AND (`a` < 2 OR `b` <= CONVERT(_utf8mb4 x'c3a9' USING latin1) COLLATE latin1_bin))"
         );
+    }
+
+    #[test]
+    fn keys_are_written_as_a_list() {
+        let id = ColumnType::Integer {
+            bits: 32,
+            unsigned: false,
+        };
+        let one = KeySql {
+            columns: vec![("`a`".into(), column("a", id.clone()))],
+        };
+        let key = |values: &[i64]| Key(values.iter().map(|value| KeyValue::Int(*value)).collect());
+        assert_eq!(one.among(&[key(&[1]), key(&[-2])]), "`a` IN (1, -2)");
+        let two = KeySql {
+            columns: vec![
+                ("`a`".into(), column("a", id.clone())),
+                ("`b`".into(), column("b", id)),
+            ],
+        };
+        let keys = [key(&[1, 2]), key(&[3, 4])];
+        assert_eq!(two.among(&keys), "(`a`, `b`) IN ((1, 2), (3, 4))");
     }
 
     #[test]

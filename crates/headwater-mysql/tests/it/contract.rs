@@ -119,6 +119,7 @@ async fn keeps_its_contract(flavor: Flavor) {
     source::a_cut_is_exact(&server).await;
     source::planned_splits_hold_every_row_once(&server).await;
     source::a_split_goes_on_from_its_cursor(&server).await;
+    source::keys_are_read_as_splits_are(&server).await;
     source::the_log_stops_at_its_target(&server).await;
     source::the_log_goes_on_from_every_point(&server).await;
     source::a_call_given_up_loses_nothing(&server, SEED).await;

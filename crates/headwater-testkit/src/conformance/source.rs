@@ -5,9 +5,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use headwater_core::batch::Batch;
+use headwater_core::batch::{Batch, Verdict};
 use headwater_core::error::Result;
-use headwater_core::key::KeyRange;
+use headwater_core::key::{Key, KeyRange};
 use headwater_core::position::Position;
 use headwater_core::schema::TableName;
 use headwater_core::source::{
@@ -227,6 +227,54 @@ pub async fn a_split_goes_on_from_its_cursor<H: SourceHarness>(harness: &H) {
             }
         }
         assert_eq!(events, whole, "{}", table.schema.name);
+    }
+    reader.close().await;
+}
+
+/// Rows that are asked for by their keys are those that splits hold.
+pub async fn keys_are_read_as_splits_are<H: SourceHarness>(harness: &H) {
+    let Cuts {
+        readers, tables, ..
+    } = open(harness).await;
+    let mut readers = readers.into_iter();
+    let mut reader = readers.next().expect("a reader");
+    for other in readers {
+        other.close().await;
+    }
+    harness.change(20).await;
+    for table in tables.iter().filter(|table| table.schema.can_split()) {
+        let name: &TableName = &table.schema.name;
+        let split = Split {
+            table: name.clone(),
+            range: KeyRange::default(),
+        };
+        reader.begin(&split).await.expect("a split begins");
+        let mut whole = Batch::new();
+        while reader.read(&mut whole).await.expect("rows") != ScanStep::Done {}
+        let chosen = |index: &usize| index.is_multiple_of(3);
+        let rows = (0..whole.len()).filter(chosen);
+        let rows = rows.filter_map(|index| whole.row(index)?.after());
+        let keys: Vec<Key> = rows.filter_map(|image| Key::of(&image)).collect();
+        let (mut met, mut unmet) = (Batch::new(), Batch::new());
+        let read = reader.read_keys(name, &keys, &mut met, &mut unmet).await;
+        read.expect("rows by their keys");
+        let verdicts: Vec<Verdict> = (0..whole.len())
+            .map(|index| match chosen(&index) {
+                true => Verdict::Keep,
+                false => Verdict::Drop,
+            })
+            .collect();
+        whole.retain(&verdicts);
+        let sorted = |batch: &Batch| {
+            let mut rows: Vec<_> = render::events(batch)
+                .into_iter()
+                .map(|event| event.after)
+                .collect();
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(&met), sorted(&whole), "{name}");
+        assert!(unmet.is_empty(), "{name} has no condition");
     }
     reader.close().await;
 }

@@ -1,5 +1,6 @@
 //! Snapshot readers in memory.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,9 +12,9 @@ use headwater_core::source::{ScanStep, SnapshotReader, Split};
 use rand::Rng;
 use serde_json::Value;
 
-use super::database::{Place, Row, Table, Tables, definitions, key_of, place_of_key, push};
+use super::database::{Place, Row, Table, Tables, definitions, image, key_of, place_of_key, push};
 use super::source::At;
-use super::world::{Broken, World};
+use super::world::{Broken, World, meets};
 
 /// A reader with a view.
 #[derive(Debug)]
@@ -107,6 +108,25 @@ fn rows_in(
         .flatten()
 }
 
+fn meets_condition(table: &Table, row: &Row) -> bool {
+    meets(&image(&table.schema, row))
+}
+
+fn push_snapshot_row(batch: &mut Batch, table: &Table, row: &Row) {
+    let schema = batch.add_schema(&table.schema);
+    let mark = push(batch, row);
+    batch.push_row(RowHead {
+        kind: ChangeKind::Bootstrap,
+        schema,
+        transaction: None,
+        before: None,
+        after: Some(mark),
+        timestamp_s: 1,
+        offset: 0,
+        last: false,
+    });
+}
+
 impl SnapshotReader for Reader {
     type Position = At;
 
@@ -142,7 +162,7 @@ impl SnapshotReader for Reader {
             return Err(Error::new(ErrorKind::Internal, "no split was begun"));
         };
         let table = self.table(&name)?;
-        let (limit, says_done, breaks) = {
+        let (limit, says_done, breaks, is_bounded) = {
             let inner = &mut *self.world.lock();
             let limit = inner.random.random_range(1..=inner.options.batch_rows);
             let chance = inner.options.lost_connections;
@@ -150,23 +170,16 @@ impl SnapshotReader for Reader {
                 limit,
                 inner.random.random_bool(0.5),
                 chance > 0.0 && inner.random.random_bool(chance),
+                inner.options.bounded,
             )
         };
-        let schema = batch.add_schema(&table.schema);
-        let mut rest = rows_in(table, (after, up_to.clone())).peekable();
+        let is_wanted = |(_, row): &(&Place, &Row)| !is_bounded || meets_condition(table, row);
+        let mut rest = rows_in(table, (after, up_to.clone()))
+            .filter(is_wanted)
+            .peekable();
         let mut last = None;
         for (place, row) in rest.by_ref().take(limit) {
-            let mark = push(batch, row);
-            batch.push_row(RowHead {
-                kind: ChangeKind::Bootstrap,
-                schema,
-                transaction: None,
-                before: None,
-                after: Some(mark),
-                timestamp_s: 1,
-                offset: 0,
-                last: false,
-            });
+            push_snapshot_row(batch, table, row);
             last = Some((place.clone(), key_of(&table.schema, row)));
         }
         let is_done = rest.peek().is_none();
@@ -185,6 +198,32 @@ impl SnapshotReader for Reader {
             }
             _ => Ok(ScanStep::Done),
         }
+    }
+
+    async fn read_keys(
+        &mut self,
+        name: &TableName,
+        keys: &[Key],
+        met: &mut Batch,
+        unmet: &mut Batch,
+    ) -> Result<()> {
+        self.step().await?;
+        let (broken, is_bounded) = {
+            let inner = self.world.lock();
+            (inner.options.broken, inner.options.bounded)
+        };
+        let table = self.table(name)?;
+        let places: BTreeSet<Place> = keys
+            .iter()
+            .map(|key| place_of_key(&table.schema, key))
+            .collect();
+        for row in places.iter().filter_map(|place| table.rows.get(place)) {
+            let is_met = !is_bounded
+                || broken == Broken::KeysReadWithoutCondition
+                || meets_condition(table, row);
+            push_snapshot_row(if is_met { &mut *met } else { &mut *unmet }, table, row);
+        }
+        Ok(())
     }
 
     async fn finish(&mut self) -> Result<At> {

@@ -132,7 +132,10 @@ impl source::Source for Source {
         }
         let definitions = readers.first().map_or(Value::Null, Reader::definitions);
         self.world.step().await;
-        let latest = Arc::clone(&self.world.lock().database.latest);
+        let (latest, is_bounded) = {
+            let inner = self.world.lock();
+            (Arc::clone(&inner.database.latest), inner.options.bounded)
+        };
         let copied = latest
             .values()
             .filter(|table| &*table.schema.name.table != IGNORED);
@@ -140,6 +143,7 @@ impl source::Source for Source {
             .map(|table| TableInfo {
                 schema: Arc::clone(&table.schema),
                 estimated_rows: table.rows.len() as u64,
+                is_bounded,
             })
             .collect();
         Ok(source::Cuts {

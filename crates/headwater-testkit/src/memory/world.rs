@@ -41,6 +41,8 @@ pub enum Broken {
     ViewBeforeLowMark,
     /// By marks: the high mark is taken before the rows are read.
     HighMarkTooEarly,
+    /// By marks: keys that are read again are all taken to meet the condition.
+    KeysReadWithoutCondition,
     /// Collated keys are located by their bytes, so that coverage is wrong.
     LocatesByBytes,
     /// The log goes on after its target.
@@ -69,6 +71,10 @@ pub struct Options {
     pub broken: Broken,
     /// Changes of definitions.
     pub ddl: Ddl,
+    /// Whether a condition bounds every table: only rows that [`meets`] it are copied.
+    pub bounded: bool,
+    /// Whether every transaction changes the row 0 of `numbers`.
+    pub hot: bool,
     /// Whether there are tables that can only be read in one piece.
     pub unsplittable: bool,
     /// Most rows of a table at first.
@@ -91,6 +97,8 @@ impl Default for Options {
             cuts: Cuts::Shared,
             broken: Broken::Nothing,
             ddl: Ddl::None,
+            bounded: false,
+            hot: false,
             unsplittable: true,
             rows: 60,
             big_transaction_rows: 25,
@@ -100,6 +108,13 @@ impl Default for Options {
             lost_connections: 0.0,
         }
     }
+}
+
+/// Whether a row meets the condition of a bounded world: every change of a row may make it meet it or cease to.
+#[must_use]
+pub fn meets(row: &Image) -> bool {
+    let version = row.get("version").and_then(Option::as_ref);
+    version.is_some_and(|version| version.ends_with(['0', '3', '6', '9']))
 }
 
 #[derive(Debug)]

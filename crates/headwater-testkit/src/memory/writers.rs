@@ -116,6 +116,12 @@ pub(super) fn write(database: &mut Database, options: &Options, random: &mut Std
     };
     let only_ignored = random.random_bool(0.1);
     let mut changes = Vec::new();
+    if options.hot
+        && let Some(change) = hot_change(contents, random)
+    {
+        apply(contents, &change);
+        changes.push(change);
+    }
     for _ in 0..count {
         let wanted = |name: &&TableName| !only_ignored || &*name.table == IGNORED;
         let Some(name) = contents.keys().filter(wanted).choose(random).cloned() else {
@@ -137,6 +143,26 @@ pub(super) fn write(database: &mut Database, options: &Options, random: &mut Std
     if !changes.is_empty() && !is_rolled_back {
         database.commit(tables, changes);
     }
+}
+
+/// A change of the row 0 of `numbers`.
+fn hot_change(tables: &mut Tables, random: &mut StdRng) -> Option<Change> {
+    let table = tables.get_mut(&TableName::new("shop", "numbers"))?;
+    let table = Arc::make_mut(table);
+    let schema = Arc::clone(&table.schema);
+    let mut after = vec![Value::Int(0)];
+    fill(&schema, &mut after, random);
+    let place = table.place_of(&after);
+    let action = match table.rows.get(&place).cloned() {
+        None => Action::Insert { place, after },
+        Some(before) => Action::Update {
+            from: place.clone(),
+            before,
+            to: place,
+            after,
+        },
+    };
+    Some(Change { schema, action })
 }
 
 fn row_change(table: &mut Table, random: &mut StdRng) -> Option<Action> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Event, Image, Kind, key_text};
 use super::history::{Contents, History, apply};
-use super::{Began, Delivery, Violation};
+use super::{Began, Condition, Delivery, Violation};
 
 /// What an event means to one key: a change of the key is a delete of the old and an insert of the new.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,7 @@ pub(super) fn check_keyed(
     events: &[Event],
     delivery: Delivery,
     began: Began,
+    condition: Option<Condition>,
 ) -> Result<(), Violation> {
     let is_keyed = |table: &str| !history.key_columns(table).is_empty();
     let mut truth: BTreeMap<Place, Truth> = BTreeMap::new();
@@ -119,7 +120,7 @@ pub(super) fn check_keyed(
         let truth = truth.get(place).unwrap_or(&nothing);
         let found = found.get(place).map_or(&[][..], Vec::as_slice);
         let result = match (delivery, began) {
-            (Delivery::Exact, Began::WithCopy) => exact(truth, found),
+            (Delivery::Exact, Began::WithCopy) => exact(truth, found, condition),
             (Delivery::Exact, Began::After(position)) => exact_after(truth, found, position),
             (Delivery::AtLeastOnce, _) => at_least_once(truth, found, began),
         };
@@ -132,7 +133,8 @@ pub(super) fn check_keyed(
 }
 
 /// The value at a cut, then each change after it, once.
-fn exact(truth: &Truth, found: &[Step]) -> Result<(), String> {
+fn exact(truth: &Truth, found: &[Step], condition: Option<Condition>) -> Result<(), String> {
+    let is_copied = |row: &Image| condition.is_none_or(|meets| meets(row));
     let (bootstrap, changes) = match found.split_first() {
         Some((first, rest)) if first.kind == Kind::Bootstrap => (Some(first), rest),
         _ => (None, found),
@@ -142,11 +144,12 @@ fn exact(truth: &Truth, found: &[Step]) -> Result<(), String> {
         return Err("more changes came than happened".into());
     };
     match (bootstrap, truth.state(cut)) {
-        (Some(row), Some(state)) if row.after.as_ref() == Some(state) => {}
+        (Some(row), Some(state)) if row.after.as_ref() == Some(state) && is_copied(state) => {}
         (None, None) => {}
+        (None, Some(state)) if !is_copied(state) => {}
         (Some(_), _) => {
             return Err(format!(
-                "the bootstrap row is not what the row was {cut} changes after its beginning"
+                "the bootstrap row is not what the row was {cut} changes after its beginning, or it does not meet the condition"
             ));
         }
         (None, Some(_)) => {

@@ -55,6 +55,7 @@ async fn the_source_keeps_its_contract() {
         source::a_cut_is_exact(&harness).await;
         source::planned_splits_hold_every_row_once(&harness).await;
         source::a_split_goes_on_from_its_cursor(&harness).await;
+        source::keys_are_read_as_splits_are(&harness).await;
         source::the_log_stops_at_its_target(&harness).await;
         source::the_log_goes_on_from_every_point(&harness).await;
         source::a_call_given_up_loses_nothing(&harness, seed).await;
