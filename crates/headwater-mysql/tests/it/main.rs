@@ -11,6 +11,7 @@ mod bounded;
 mod client;
 mod conformance;
 mod contract;
+mod cuts;
 mod ddl;
 mod decode;
 mod harness;
