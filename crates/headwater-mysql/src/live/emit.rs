@@ -206,7 +206,7 @@ fn keep_current(batch: &mut Batch, head: RowHead, end: usize) -> bool {
         .row(at)
         .map_or(Verdict::Keep, |row| history::verdict(&row, end));
     let (kind, before, after) = match verdict {
-        Verdict::Keep => return true,
+        Verdict::Keep | Verdict::AfterItsSnapshot => return true,
         Verdict::AsInsert => (ChangeKind::Insert, None, head.after),
         Verdict::AsDelete => (ChangeKind::Delete, head.before, None),
         Verdict::Drop => (head.kind, None, None),
