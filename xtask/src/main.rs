@@ -31,7 +31,7 @@ usage: cargo xtask COMMAND
   services status         say where they are
   services env            the same as `export` lines for a shell
   tidy                    check the walls between the crates
-  soak [-- ARGS]          the long tests in full (release build, those named *soak*)
+  soak [-- ARGS]          the long tests in full (release build, all seeds)
   bench [-- ARGS]         the benchmarks (release build)
 
 Exit codes: 0 done; 1 it failed, or tidy found something; 2 the command line was not understood;

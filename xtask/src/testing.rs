@@ -30,7 +30,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<u8> {
     with_servers(command, build)
 }
 
-/// Runs the long tests in full: those whose name contains `soak`, which are ignored otherwise.
+/// Names of the long tests, or of their modules: those that are ignored otherwise, and those that take more seeds here.
+const LONG: [&str; 3] = ["soak", "worlds::", "random_alterations"];
+
+/// Runs the long tests in full.
 pub(crate) fn soak(arguments: &[String]) -> Result<u8> {
     let mut command = cargo("test");
     command.args([
@@ -38,10 +41,10 @@ pub(crate) fn soak(arguments: &[String]) -> Result<u8> {
         "--release",
         "--no-fail-fast",
         "--",
-        "--ignored",
-        "soak",
+        "--include-ignored",
     ]);
     command
+        .args(LONG)
         .args(own_arguments(arguments))
         .env("HEADWATER_SOAK", "1");
     with_servers(

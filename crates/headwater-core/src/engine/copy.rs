@@ -232,7 +232,7 @@ impl<S: Source> Attempt<'_, S> {
     }
 
     /// The tables to copy as they are now, with what was read of them; after them those that have gone, of which something
-    /// was read. A table whose key is another starts again.
+    /// was read, or which the log may still speak of. A table whose key is another starts again.
     fn reconcile(&self, tables: &[TableInfo]) -> Vec<TableCopy> {
         let (progress, known) = (self.shared.progress, self.state.copy.as_deref());
         let listed = tables.iter().map(|table| {
@@ -255,9 +255,11 @@ impl<S: Source> Attempt<'_, S> {
         let is_listed =
             |copy: &TableCopy| tables.iter().any(|table| table.schema.name == copy.name);
         let left = known.unwrap_or_default().iter();
-        let left = left.filter(|copy| !is_listed(copy) && !copy.coverage.is_untouched());
+        // Of a table that was gone a round before, the log has nothing more: it was caught up since.
+        let is_over = |copy: &TableCopy| copy.gone && copy.coverage.is_untouched();
+        let left = left.filter(|copy| !is_listed(copy) && !is_over(copy));
         let gone = left.map(|copy| {
-            if !copy.gone {
+            if !copy.gone && !copy.coverage.is_untouched() {
                 progress.notice(format!(
                     "{} has gone; what was copied of it stays copied",
                     copy.name

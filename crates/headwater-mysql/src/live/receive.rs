@@ -474,6 +474,10 @@ impl State {
                         batch.push_table_mark(ChangeKind::Truncate, &schema, header.timestamp_s);
                     }
                 }
+                Happened::PartitionMoved => {
+                    let table = &event.table;
+                    tracing::warn!(%table, "rows went or came with whole partitions: the log has no events for them; compare the table, and copy it again if it differs");
+                }
                 what => tracing::info!(table = %event.table, ?what, "the definition changed"),
             }
         }

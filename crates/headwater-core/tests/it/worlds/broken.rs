@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use headwater_testkit::memory::{Broken, Cuts, Options};
 
-use crate::driver::{Plan, Run};
+use super::driver::{Plan, Run};
 
 /// Worlds tried; each fault shows in many of them.
 const WORLDS: u64 = 40;

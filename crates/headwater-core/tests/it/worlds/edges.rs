@@ -8,7 +8,7 @@ use headwater_core::engine::{Ended, Mode, Options as Settings, Start, Until};
 use headwater_testkit::memory::{Cuts, Options};
 use headwater_testkit::oracle::{Began, Delivery, Oracle};
 
-use crate::driver::{End, Plan, Run, seeds};
+use super::driver::{End, Plan, Run, seeds};
 
 fn plan(cuts: Cuts) -> Plan {
     let world = Options {

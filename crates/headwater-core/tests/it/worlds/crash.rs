@@ -4,7 +4,7 @@ use headwater_testkit::fault::Faults;
 use headwater_testkit::memory::{Cuts, Ddl, Keeps, Options};
 use headwater_testkit::oracle::{Delivery, Oracle};
 
-use crate::driver::{Plan, Run, hold, seeds};
+use super::driver::{Plan, Run, hold, seeds};
 
 const ALL: [Cuts; 3] = [Cuts::Shared, Cuts::PerReader, Cuts::Marks];
 

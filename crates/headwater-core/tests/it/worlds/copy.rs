@@ -5,7 +5,7 @@ use headwater_core::position::SourceIdentity;
 use headwater_testkit::memory::{At, Cuts, Ddl, Options, meets};
 use headwater_testkit::oracle::{Delivery, Oracle};
 
-use crate::driver::{End, Plan, Run, hold, seeds};
+use super::driver::{End, Plan, Run, hold, seeds};
 
 fn world(cuts: Cuts) -> Options {
     Options {
