@@ -90,7 +90,11 @@ pub(super) async fn filter<S: Source>(
                     .is_some_and(|window| *window.table() == copy[table].name);
                 let (found, table) = (&mut found[table], &copy[table]);
                 if row.kind() == ChangeKind::Truncate {
-                    let goes_out = table.coverage.has_passed() || unread == Unread::MayBeThere;
+                    // Within a window of a bounded table keys have cuts of their own, and some may be passed.
+                    let has_own_cuts =
+                        is_in_window && matches!(window.as_deref(), Some(Window::Bounded(_)));
+                    let goes_out =
+                        table.coverage.has_passed() || unread == Unread::MayBeThere || has_own_cuts;
                     found.emptied.push(index);
                     if goes_out && !is_in_window {
                         found.covered_after.get_or_insert(index);
