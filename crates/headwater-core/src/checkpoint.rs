@@ -178,6 +178,14 @@ impl<P: Position> Checkpoint<P> {
         tables.all(|table| is_past(table) || table.coverage.is_complete())
     }
 
+    /// Whether every change of the log goes out, whatever its key: nothing is left to be read, and of tables that have gone
+    /// the log has told so.
+    #[must_use]
+    pub fn everything_is_covered(&self) -> bool {
+        let mut tables = self.copy.iter().flatten();
+        self.copy_is_complete() && tables.all(|table| table.coverage.is_complete())
+    }
+
     /// The copy of a table.
     #[must_use]
     pub fn table(&self, name: &TableName) -> Option<&TableCopy> {

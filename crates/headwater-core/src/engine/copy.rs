@@ -231,8 +231,8 @@ impl<S: Source> Attempt<'_, S> {
         self.writer.send(batch, note).await
     }
 
-    /// The tables to copy as they are now, with what was read of them; after them those that have gone, of which something
-    /// was read, or which the log may still speak of. A table whose key is another starts again.
+    /// The tables to copy as they are now, with what was read of them; after them those that have gone, which the
+    /// log may still speak of. A table whose key is another starts again.
     fn reconcile(&self, tables: &[TableInfo]) -> Vec<TableCopy> {
         let (progress, known) = (self.shared.progress, self.state.copy.as_deref());
         let listed = tables.iter().map(|table| {

@@ -58,7 +58,7 @@ impl<S: Source> Attempt<'_, S> {
             let mut tables = Vec::new();
             if let Some(copy) = &self.state.copy
                 && !batch.is_empty()
-                && !self.state.copy_is_complete()
+                && !self.state.everything_is_covered()
             {
                 let (source, window) = (self.shared.source, window.as_deref_mut());
                 tables = filter::filter(source, copy, &mut batch, window, self.unread).await?;
