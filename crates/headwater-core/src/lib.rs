@@ -2,6 +2,7 @@
 //! sinks. It knows no driver, no file format and no command line.
 
 pub mod batch;
+pub mod bootstrap;
 pub mod checkpoint;
 pub mod clock;
 pub mod coverage;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bootstrap::Bootstrap;
 use crate::schema::TableName;
 
 /// What a run is doing.
@@ -77,6 +78,7 @@ pub struct Progress {
     tables: Mutex<Arc<Vec<Arc<TableProgress>>>>,
     position: Mutex<String>,
     notices: Mutex<VecDeque<String>>,
+    bootstraps: Mutex<Arc<Vec<Bootstrap>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,6 +122,12 @@ impl Progress {
         locked(&self.position).clone()
     }
 
+    /// The bootstraps that were asked for, oldest first: those that are open, and the last that were.
+    #[must_use]
+    pub fn bootstraps(&self) -> Arc<Vec<Bootstrap>> {
+        Arc::clone(&locked(&self.bootstraps))
+    }
+
     /// Takes the messages for the operator that came up since this was last asked.
     #[must_use]
     pub fn take_notices(&self) -> Vec<String> {
@@ -143,6 +151,10 @@ impl Progress {
 
     pub(crate) fn set_tables(&self, tables: Vec<Arc<TableProgress>>) {
         *locked(&self.tables) = Arc::new(tables);
+    }
+
+    pub(crate) fn set_bootstraps(&self, bootstraps: Vec<Bootstrap>) {
+        *locked(&self.bootstraps) = Arc::new(bootstraps);
     }
 
     pub(crate) fn set_position(&self, position: String) {
