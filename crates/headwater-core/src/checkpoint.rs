@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bootstrap::Bootstrap;
 use crate::coverage::{CutId, TableCoverage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::{HandoffToken, Position, SourceIdentity};
@@ -32,6 +33,9 @@ pub struct Checkpoint<P> {
     pub next_cut: u32,
     /// The tables of the first copy; none where the run follows the log only.
     pub copy: Option<Vec<TableCopy>>,
+    /// Bootstraps asked for of the running stream, oldest first: open ones, and the last that were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bootstraps: Vec<Bootstrap>,
     /// What the sink wants to find again.
     pub sink: Value,
     /// Table definitions valid at `log`, where the log does not carry its own.
@@ -118,6 +122,7 @@ impl<P: Position> Checkpoint<P> {
             cuts_ahead: Vec::new(),
             next_cut: 1,
             copy: None,
+            bootstraps: Vec::new(),
             sink: Value::Null,
             definitions: Value::Null,
         }

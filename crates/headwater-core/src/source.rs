@@ -47,6 +47,17 @@ pub struct CutRequest<'a, P> {
     pub readers: usize,
 }
 
+/// What the engine asks for when it reads a chunk of a bootstrap beside the running stream.
+#[derive(Debug)]
+pub struct ChunkRequest<'a, P> {
+    /// The table.
+    pub table: &'a TableName,
+    /// A condition in the source's own language that bounds its rows.
+    pub condition: Option<&'a str>,
+    /// The view must show everything up to here: the stream has emitted it.
+    pub at_least: &'a P,
+}
+
 /// Views opened for reading, and what was valid at them.
 #[derive(Debug)]
 pub struct Cuts<R> {
@@ -194,6 +205,18 @@ pub trait Source: Send + Sync + 'static {
     fn open_cuts(
         &self,
         request: CutRequest<'_, Self::Position>,
+    ) -> impl Future<Output = Result<Cuts<Self::Reader>>> + Send;
+
+    /// The tables that are streamed, as they are now.
+    fn tables(&self) -> impl Future<Output = Result<Vec<TableInfo>>> + Send;
+
+    /// Opens one view of one table for a chunk of it, without holding any lock of the source that others wait for: a cut,
+    /// or one by marks.
+    ///
+    /// Errors: `NotFound` when the table has gone, `Unsupported` or `Prerequisite` when this source cannot, with what to do.
+    fn open_chunk(
+        &self,
+        request: ChunkRequest<'_, Self::Position>,
     ) -> impl Future<Output = Result<Cuts<Self::Reader>>> + Send;
 
     /// Whether `keys` (of rows of `table`) lie after or at each of `bounds`, by the server's own order: for each key the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_core::key::Key;
 use headwater_core::position::SourceIdentity;
 use headwater_core::schema::TableName;
-use headwater_core::source::{CutRequest, Cuts, LogPoint, Source};
+use headwater_core::source::{ChunkRequest, CutRequest, Cuts, LogPoint, Source, TableInfo};
 use headwater_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::schema::{
 };
 use crate::snapshot::control::Control;
 use crate::snapshot::sql::KeySql;
-use crate::snapshot::{Reader, cut};
+use crate::snapshot::{Reader, chunk, cut};
 
 /// Keys asked about in one statement, where the server compares.
 const KEYS_PER_STATEMENT: usize = 500;
@@ -181,6 +181,25 @@ impl Source for MysqlSource {
 
     async fn open_cuts(&self, request: CutRequest<'_, BinlogPosition>) -> Result<Cuts<Reader>> {
         cut::open(self, request).await
+    }
+
+    async fn tables(&self) -> Result<Vec<TableInfo>> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let definitions = self.definitions(&mut control).await?;
+        control.close().await;
+        let info = |(definition, facts): &(Arc<TableDefinition>, TableFacts)| TableInfo {
+            schema: Arc::new(definition.to_schema()),
+            estimated_rows: facts.estimated_rows,
+            is_bounded: false,
+        };
+        Ok(definitions.tables.iter().map(info).collect())
+    }
+
+    async fn open_chunk(
+        &self,
+        request: ChunkRequest<'_, BinlogPosition>,
+    ) -> Result<Cuts<Reader>> {
+        chunk::open(self, request).await
     }
 
     async fn locate(&self, table: &TableName, bounds: &[Key], keys: &[Key]) -> Result<Vec<usize>> {

@@ -23,7 +23,7 @@
 //! use headwater::mysql::config::ConnectOptions;
 //! use headwater::mysql::schema::Selection;
 //! use headwater::mysql::{MysqlSource, Settings};
-//! use headwater::{CancellationToken, Progress, Result};
+//! use headwater::{CancellationToken, Progress, Result, bootstrap};
 //!
 //! async fn follow(stop: CancellationToken) -> Result<Summary> {
 //!     let server = ConnectOptions::from_url("mysql://cdc@db.internal/shop")?.password("secret");
@@ -35,7 +35,9 @@
 //!     let checkpoint = Arc::new(CheckpointFile::open("shop.checkpoint")?);
 //!
 //!     let progress = Arc::new(Progress::default());
-//!     engine::run(&source, sink, checkpoint, Options::default(), progress, stop).await
+//!     // `control.ask(…)` bootstraps tables of the running stream.
+//!     let (control, commands) = bootstrap::control();
+//!     engine::run(&source, sink, checkpoint, Options::default(), progress, stop, commands).await
 //! }
 //! ```
 //!
@@ -45,7 +47,7 @@ pub use headwater_core as core;
 pub use headwater_core::progress::Progress;
 pub use headwater_core::sink::{CheckpointStore, Sink};
 pub use headwater_core::source::Source;
-pub use headwater_core::{Error, ErrorKind, Result, engine};
+pub use headwater_core::{Error, ErrorKind, Result, bootstrap, engine};
 pub use headwater_file as file;
 pub use headwater_format as format;
 pub use headwater_mysql as mysql;

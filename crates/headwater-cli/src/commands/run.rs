@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::bootstrap;
 use headwater_core::engine::{self, Ended, Mode, Start, Summary};
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::{Phase, Progress};
@@ -94,6 +95,7 @@ async fn drive(
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()
     };
+    let (_control, commands) = bootstrap::control();
     engine::run(
         source,
         sink,
@@ -101,6 +103,7 @@ async fn drive(
         options,
         Arc::clone(progress),
         stop.clone(),
+        commands,
     )
     .await
 }

@@ -343,7 +343,7 @@ fn interrupted(table: &TableName, error: Error) -> Error {
 }
 
 /// Reads the first chunk of `range` between its marks: its rows, and the high mark. `range` becomes the chunk's.
-async fn fill<R: SnapshotReader>(
+pub(super) async fn fill<R: SnapshotReader>(
     reader: &mut R,
     table: &TableName,
     range: &mut KeyRange,

@@ -6,9 +6,12 @@
 //! and checkpoint ([`writer`]). A failure that may pass ends the attempt: the next one starts from the last durable
 //! checkpoint, in the same process ([`run`]).
 
+mod bootstraps;
 mod bounded;
+mod chunk;
 mod copy;
 mod filter;
+mod follow;
 mod marks;
 mod note;
 mod options;
@@ -26,12 +29,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use options::{Ended, Mode, Options, Start, Summary, Until};
 
+use crate::bootstrap::Commands;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::SourceIdentity;
 use crate::progress::{Phase, Progress};
 use crate::sink::{CheckpointStore, Sink};
 use crate::source::{LiveSource, LogPoint, Source};
+use bootstraps::Bootstraps;
 use filter::Unread;
 use writer::WriterHandle;
 
@@ -47,7 +52,9 @@ pub async fn run<S: Source, K: Sink>(
     options: Options,
     progress: Arc<Progress>,
     stop: CancellationToken,
+    commands: Commands,
 ) -> Result<Summary> {
+    let commands = tokio::sync::Mutex::new(commands);
     let identity = source.identity().await?;
     let until = match options.until {
         Until::Now => Some(source.current().await?.0),
@@ -66,6 +73,7 @@ pub async fn run<S: Source, K: Sink>(
             stop: &stop,
             identity: &identity,
             until: until.as_ref(),
+            commands: &commands,
         };
         let error = match shared.attempt(&mut sink).await {
             Ok(summary) => {
@@ -114,6 +122,7 @@ struct Shared<'a, S: Source> {
     stop: &'a CancellationToken,
     identity: &'a SourceIdentity,
     until: Option<&'a S::Position>,
+    commands: &'a tokio::sync::Mutex<Commands>,
 }
 
 /// One attempt, from the last durable checkpoint.
@@ -123,6 +132,8 @@ struct Attempt<'a, S: Source> {
     state: Checkpoint<S::Position>,
     writer: WriterHandle<S::Position>,
     live: Option<S::Live>,
+    /// Bootstraps of the running stream.
+    bootstraps: Bootstraps,
     /// What the sink may hold of ranges that `state` calls unread.
     unread: Unread,
 }
@@ -169,14 +180,21 @@ impl<S: Source> Shared<'_, S> {
             self.options.checkpoint_interval,
         );
         let writing = tokio::spawn(writer.run());
+        let bootstraps = Bootstraps::new(checkpoint.bootstraps.clone(), Arc::clone(self.progress));
+        let serving = bootstraps.clone();
         let mut attempt = Attempt {
             shared: self,
             state: checkpoint,
-            writer: handle,
+            writer: handle.clone(),
             live: None,
+            bootstraps,
             unread,
         };
-        let result = attempt.go().await;
+        let result = tokio::select! {
+            biased;
+            result = attempt.go() => result,
+            never = serving.serve(self.source, self.commands, handle) => match never {},
+        };
         if let Some(live) = attempt.live.take() {
             live.close().await;
         }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::bootstraps::Change;
 use crate::checkpoint::{Checkpoint, CutAhead, TableCopy};
 use crate::coverage::{CutId, TableCoverage};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,6 +54,8 @@ pub(super) enum Note<P> {
     },
     /// The log has passed a cut.
     Passed(CutId),
+    /// Something became of a bootstrap of the running stream.
+    Bootstrap(Change),
 }
 
 /// What the log says of a whole table while the first copy goes on.
@@ -118,6 +121,7 @@ impl<P: Position> Note<P> {
                     event.apply(checkpoint.copy.get_or_insert_default())?;
                 }
             }
+            Self::Bootstrap(change) => change.apply(&mut checkpoint.bootstraps),
             Self::Passed(cut) => {
                 checkpoint.cuts_ahead.retain(|ahead| ahead.id != cut);
                 for copy in checkpoint.copy.iter_mut().flatten() {
@@ -159,6 +163,7 @@ impl<P: Position> Note<P> {
             | Self::Cut(_)
             | Self::Start { .. }
             | Self::Log { .. }
+            | Self::Bootstrap(_)
             | Self::Passed(_) => {}
         }
         Ok(())

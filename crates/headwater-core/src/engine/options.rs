@@ -49,8 +49,11 @@ pub struct Options {
     pub readers: usize,
     /// Rows of a split; none: from the table's estimated rows.
     pub split_rows: Option<u64>,
-    /// Rows of a chunk where cuts are taken by marks: they are held in memory.
+    /// Rows of a chunk, at most, where cuts are taken by marks and in a bootstrap of the running stream: they are held in
+    /// memory.
     pub chunk_rows: u64,
+    /// Tables of bootstraps that are read in rotation; the others wait.
+    pub bootstrap_tables: usize,
     /// How often progress is saved.
     pub checkpoint_interval: Duration,
     /// What a checkpoint must agree with: tables, conditions, sink, format.
@@ -70,6 +73,7 @@ impl Default for Options {
             readers: 2,
             split_rows: None,
             chunk_rows: 10_000,
+            bootstrap_tables: 1,
             checkpoint_interval: Duration::from_secs(1),
             configuration: Value::Null,
             run_name: "run".into(),

@@ -1,27 +1,14 @@
-//! The log into the sink: followed for good, or up to a cut.
+//! The log into the sink, up to a cut or for good.
 
 use super::note::Note;
 use super::options::Ended;
 use super::window::Window;
 use super::{Attempt, filter};
+use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::Position;
-use crate::progress::Phase;
 use crate::source::{LiveSource, LiveStep, LogPoint, Source};
 
 impl<S: Source> Attempt<'_, S> {
-    /// Follows the log to the end of the run.
-    pub(super) async fn follow(&mut self) -> Result<Ended> {
-        self.shared.progress.set_phase(Phase::Streaming);
-        let until = self.shared.until.cloned();
-        if let (Some(until), Some(log)) = (&until, &self.state.log)
-            && log.position.includes(until)
-        {
-            return Ok(Ended::Complete);
-        }
-        self.advance(until, None).await
-    }
-
     /// Emits the log up to `target` (for ever without one), with coverage deciding, and a window's changes kept for it.
     pub(super) async fn advance(
         &mut self,
@@ -33,12 +20,7 @@ impl<S: Source> Attempt<'_, S> {
             live.set_target(target);
         }
         loop {
-            let Some(live) = &mut self.live else {
-                return Err(Error::new(
-                    ErrorKind::Internal,
-                    "the log was closed while it was followed",
-                ));
-            };
+            let live = opened(&mut self.live)?;
             let mut batch = self.writer.pool.take();
             let step = tokio::select! {
                 biased;
@@ -46,39 +28,51 @@ impl<S: Source> Attempt<'_, S> {
                 () = self.writer.gone() => return Err(super::writer::writer_gone()),
                 step = live.next(&mut batch) => step?,
             };
-            let definitions = live.definitions();
-            let durable = self.writer.durable.has_changed().unwrap_or(false);
-            if durable && let Some(point) = &*self.writer.durable.borrow_and_update() {
-                live.acknowledge(point);
+            if self.take_step(step, batch, window.as_deref_mut()).await? {
+                return Ok(Ended::Complete);
             }
-            let (point, reached) = match step {
-                LiveStep::Rows(point) | LiveStep::Idle(point) => (point, false),
-                LiveStep::Reached(point) => (point, true),
-            };
-            let mut tables = Vec::new();
-            if let Some(copy) = &self.state.copy
-                && !batch.is_empty()
-                && !self.state.everything_is_covered()
-            {
-                let (source, window) = (self.shared.source, window.as_deref_mut());
-                tables = filter::filter(source, copy, &mut batch, window, self.unread).await?;
-            }
-            if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.row(last)) {
-                self.shared
-                    .progress
-                    .add_live(batch.len() as u64, last.timestamp_s());
-            }
+        }
+    }
+
+    /// Hands on what the log said. Says whether its target is reached.
+    pub(super) async fn take_step(
+        &mut self,
+        step: LiveStep<S::Position>,
+        mut batch: Batch,
+        window: Option<&mut Window>,
+    ) -> Result<bool> {
+        let live = opened(&mut self.live)?;
+        let definitions = live.definitions();
+        let durable = self.writer.durable.has_changed().unwrap_or(false);
+        if durable && let Some(point) = &*self.writer.durable.borrow_and_update() {
+            live.acknowledge(point);
+        }
+        let (point, reached) = match step {
+            LiveStep::Rows(point) | LiveStep::Idle(point) => (point, false),
+            LiveStep::Reached(point) => (point, true),
+        };
+        let mut tables = Vec::new();
+        if let Some(copy) = &self.state.copy
+            && !batch.is_empty()
+            && !self.state.everything_is_covered()
+        {
+            let source = self.shared.source;
+            tables = filter::filter(source, copy, &mut batch, window, self.unread).await?;
+        }
+        if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.row(last)) {
             self.shared
                 .progress
-                .set_position(point.position.to_string());
-            if batch.is_empty()
-                && !reached
-                && definitions.is_none()
-                && tables.is_empty()
-                && self.state.log.as_ref() == Some(&point)
-            {
-                continue;
-            }
+                .add_live(batch.len() as u64, last.timestamp_s());
+        }
+        self.shared
+            .progress
+            .set_position(point.position.to_string());
+        let is_new = !batch.is_empty()
+            || reached
+            || definitions.is_some()
+            || !tables.is_empty()
+            || self.state.log.as_ref() != Some(&point);
+        if is_new {
             let note = Note::Log {
                 point,
                 definitions,
@@ -86,13 +80,11 @@ impl<S: Source> Attempt<'_, S> {
             };
             note.clone().apply(&mut self.state)?;
             self.writer.send(batch, note).await?;
-            if reached {
-                return Ok(Ended::Complete);
-            }
         }
+        Ok(reached)
     }
 
-    async fn open_live(&mut self) -> Result<()> {
+    pub(super) async fn open_live(&mut self) -> Result<()> {
         if self.live.is_some() {
             return Ok(());
         }
@@ -125,4 +117,14 @@ impl<S: Source> Attempt<'_, S> {
     pub(super) fn log_point(&self) -> Option<&LogPoint<S::Position>> {
         self.state.log.as_ref()
     }
+}
+
+/// The log, which is open while it is followed.
+pub(super) fn opened<L>(live: &mut Option<L>) -> Result<&mut L> {
+    live.as_mut().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Internal,
+            "the log was closed while it was followed",
+        )
+    })
 }

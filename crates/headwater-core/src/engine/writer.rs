@@ -42,7 +42,7 @@ impl Pool {
             .unwrap_or_default()
     }
 
-    fn give(&self, mut batch: Batch) {
+    pub(super) fn give(&self, mut batch: Batch) {
         batch.clear();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < POOL_BATCHES {
@@ -156,7 +156,14 @@ impl<P: Position, K: Sink> Writer<P, K> {
 
     async fn write_all(&mut self) -> Result<()> {
         let mut saved_at = Instant::now();
+        let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
+            if !self.dirty {
+                for saved in waiting.drain(..) {
+                    // A waiter that has given up meanwhile needs no answer.
+                    let _ = saved.send(());
+                }
+            }
             let left = self.interval.saturating_sub(saved_at.elapsed());
             let work = if self.dirty && !self.held {
                 match tokio::time::timeout(left, self.work.recv()).await {
@@ -171,15 +178,14 @@ impl<P: Position, K: Sink> Writer<P, K> {
                 self.work.recv().await
             };
             let Some(work) = work else { break };
+            // What is out before a hold is saved with it.
+            let was_held = self.held;
             self.take(work.batch, work.note).await?;
+            waiting.extend(work.saved);
             let due = saved_at.elapsed() >= self.interval && self.dirty && !self.held;
-            if due || work.saved.is_some() {
+            if due || !(waiting.is_empty() || was_held && self.held) {
                 self.save().await?;
                 saved_at = Instant::now();
-            }
-            if let Some(saved) = work.saved {
-                // A waiter that has given up meanwhile needs no answer.
-                let _ = saved.send(());
             }
         }
         if self.held || !self.dirty {

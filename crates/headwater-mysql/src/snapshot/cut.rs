@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::position::Position;
+use headwater_core::schema::TableName;
 use headwater_core::source::{CutRequest, Cuts, TableInfo};
 use headwater_core::{Error, ErrorKind, Result};
 
@@ -30,8 +31,8 @@ const LOCK_WAIT_S: u32 = 5;
 /// Tries for a lock that others hold.
 const LOCK_TRIES: u32 = 4;
 /// Tries for a cut that is not before the stream, and for definitions that stand still around it.
-const CUT_TRIES: u32 = 200;
-const CUT_RETRY: Duration = Duration::from_millis(25);
+pub(super) const CUT_TRIES: u32 = 200;
+pub(super) const CUT_RETRY: Duration = Duration::from_millis(25);
 
 /// Opens views for the readers that `request` asks for.
 pub(crate) async fn open(
@@ -55,7 +56,9 @@ pub(crate) async fn open(
                 .is_none_or(|at_least| cut.includes(at_least))
         });
         if steady && late_enough {
-            return finish(source, control, connections, cuts, &before);
+            let rules = control.rules.clone();
+            let condition = |table: &TableName| source.settings.condition(table, &rules);
+            return finish(condition, control, connections, cuts, &before);
         }
         tracing::debug!(attempt, steady, late_enough, "the cut is taken again");
         for connection in &mut connections {
@@ -66,7 +69,7 @@ pub(crate) async fn open(
     Err(none_could_be_taken())
 }
 
-fn none_could_be_taken() -> Error {
+pub(super) fn none_could_be_taken() -> Error {
     Error::new(
         ErrorKind::Timeout,
         "no cut could be taken: definitions change, or the stream is ahead of every view",
@@ -75,7 +78,7 @@ fn none_could_be_taken() -> Error {
 }
 
 /// A connection set up to read: everything a value depends on is fixed.
-async fn session(source: &MysqlSource) -> Result<Connection> {
+pub(super) async fn session(source: &MysqlSource) -> Result<Connection> {
     let mut connection = Connection::connect(&source.settings.connect).await?;
     let timeout = if connection.server().is_mariadb() {
         "max_statement_time = 0"
@@ -194,7 +197,7 @@ async fn under_lock(
 }
 
 /// MariaDB: each view says its own position.
-async fn own_cuts(
+pub(super) async fn own_cuts(
     control: &mut Control,
     connections: &mut [Connection],
 ) -> Result<Vec<Option<BinlogPosition>>> {
@@ -239,7 +242,7 @@ async fn own_cuts(
 
 /// One view whose position is between two marks. The low mark is MySQL's executed set, which lags visibility: once it holds
 /// what the stream has emitted, a view opened then shows all of it.
-async fn by_marks(
+pub(super) async fn by_marks(
     control: &mut Control,
     connections: &mut Vec<Connection>,
     at_least: Option<&BinlogPosition>,
@@ -273,8 +276,8 @@ async fn by_marks(
     Ok(vec![None; connections.len()])
 }
 
-fn finish(
-    source: &MysqlSource,
+pub(super) fn finish(
+    condition: impl Fn(&TableName) -> Option<String>,
     control: Control,
     connections: Vec<Connection>,
     cuts: Vec<Option<BinlogPosition>>,
@@ -290,7 +293,7 @@ fn finish(
                 .hint(format!("ALTER TABLE {} ENGINE = InnoDB, or leave the table out", quoted_table(&definition.name))));
         }
         let plan = RowPlan::new(Arc::clone(definition));
-        let condition = source.settings.condition(&definition.name, &control.rules);
+        let condition = condition(&definition.name);
         infos.push(TableInfo {
             schema: Arc::clone(plan.schema()),
             estimated_rows: facts.estimated_rows,

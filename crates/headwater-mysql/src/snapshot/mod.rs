@@ -1,5 +1,6 @@
 //! The snapshot: cuts ([`cut`]), and readers that read splits of tables as of one ([`reader`]).
 
+pub(crate) mod chunk;
 pub(crate) mod control;
 pub(crate) mod cut;
 pub(crate) mod reader;

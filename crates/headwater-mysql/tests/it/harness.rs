@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::batch::Batch;
+use headwater_core::bootstrap;
 use headwater_core::engine::{self, Mode, Options, Start, Summary, Until};
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::{Phase, Progress};
@@ -248,6 +249,7 @@ impl Run {
     pub(crate) fn start(&self) -> Running {
         let progress = Arc::new(Progress::default());
         let stop = CancellationToken::new();
+        let (control, commands) = bootstrap::control();
         let source = MysqlSource::new(self.settings.clone());
         let sink = Collect {
             output: self.output.clone(),
@@ -259,13 +261,14 @@ impl Run {
         let task = tokio::spawn({
             let (progress, stop, ended) = (Arc::clone(&progress), stop.clone(), Arc::clone(&ended));
             async move {
-                let result = engine::run(&source, sink, store, options, progress, stop).await;
+                let result = engine::run(&source, sink, store, options, progress, stop, commands).await;
                 *ended.lock().unwrap() = format!("{result:?}");
                 result
             }
         });
         Running {
             output: self.output.clone(),
+            control,
             progress,
             stop,
             task,
@@ -294,6 +297,8 @@ impl Run {
 /// A run that goes on beside the test.
 #[derive(Debug)]
 pub(crate) struct Running {
+    /// Asks for bootstraps.
+    pub(crate) control: bootstrap::Control,
     pub(crate) output: Output,
     pub(crate) progress: Arc<Progress>,
     stop: CancellationToken,

@@ -7,11 +7,11 @@ use headwater_core::error::{Error, ErrorKind, Result};
 use headwater_core::key::Key;
 use headwater_core::position::{Position, SourceIdentity};
 use headwater_core::schema::TableName;
-use headwater_core::source::{self, CutRequest, LogPoint, TableInfo};
+use headwater_core::source::{self, ChunkRequest, CutRequest, LogPoint, TableInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::database::{definitions, place_of_key};
+use super::database::{Table, Tables, definitions, place_of_key};
 use super::live::Live;
 use super::reader::Reader;
 use super::world::{Broken, Cuts, World};
@@ -132,24 +132,36 @@ impl source::Source for Source {
         }
         let definitions = readers.first().map_or(Value::Null, Reader::definitions);
         self.world.step().await;
-        let (latest, is_bounded) = {
-            let inner = self.world.lock();
-            (Arc::clone(&inner.database.latest), inner.options.bounded)
-        };
-        let copied = latest
-            .values()
-            .filter(|table| &*table.schema.name.table != IGNORED);
-        let tables = copied
-            .map(|table| TableInfo {
-                schema: Arc::clone(&table.schema),
-                estimated_rows: table.rows.len() as u64,
-                is_bounded,
-            })
-            .collect();
+        let inner = self.world.lock();
+        let tables = infos(&inner.database.latest, inner.options.bounded);
+        drop(inner);
         Ok(source::Cuts {
             readers,
             tables,
             definitions,
+        })
+    }
+
+    async fn tables(&self) -> Result<Vec<TableInfo>> {
+        self.world.step().await;
+        self.world.lose_connection()?;
+        Ok(infos(&self.world.lock().database.latest, false))
+    }
+
+    async fn open_chunk(&self, request: ChunkRequest<'_, At>) -> Result<source::Cuts<Reader>> {
+        self.world.lose_connection()?;
+        let reader = self.reader(Some(*request.at_least)).await;
+        self.world.step().await;
+        let mut tables = infos(&self.world.lock().database.latest, false);
+        tables.retain(|info| info.schema.name == *request.table);
+        if tables.is_empty() {
+            let gone = Error::new(ErrorKind::NotFound, "no such table");
+            return Err(gone.with("table", request.table));
+        }
+        Ok(source::Cuts {
+            readers: vec![reader],
+            tables,
+            definitions: Value::Null,
         })
     }
 
@@ -189,6 +201,17 @@ impl source::Source for Source {
         }
         Ok(Live::new(&self.world, point.clone()))
     }
+}
+
+/// The tables that are streamed.
+fn infos(tables: &Tables, is_bounded: bool) -> Vec<TableInfo> {
+    let streamed = (tables.values()).filter(|table| &*table.schema.name.table != IGNORED);
+    let info = |table: &Arc<Table>| TableInfo {
+        schema: Arc::clone(&table.schema),
+        estimated_rows: table.rows.len() as u64,
+        is_bounded,
+    };
+    streamed.map(info).collect()
 }
 
 pub(super) fn available(world: &World, position: At) -> Result<()> {

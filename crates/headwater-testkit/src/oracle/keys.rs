@@ -122,6 +122,7 @@ pub(super) fn check_keyed(
         let result = match (delivery, began) {
             (Delivery::Exact, Began::WithCopy) => exact(truth, found, condition),
             (Delivery::Exact, Began::After(position)) => exact_after(truth, found, position),
+            (Delivery::Rebootstrapped, _) => rebootstrapped(truth, found, began),
             (Delivery::AtLeastOnce, _) => at_least_once(truth, found, began),
         };
         result.map_err(|what| {
@@ -158,6 +159,33 @@ fn exact(truth: &Truth, found: &[Step], condition: Option<Condition>) -> Result<
     }
     let expected = truth.steps.iter().skip(cut).map(|(_, step)| step);
     same_steps(changes, expected)
+}
+
+/// Each change once, in order; a bootstrap row is the row as it is at its place among them.
+fn rebootstrapped(truth: &Truth, found: &[Step], began: Began) -> Result<(), String> {
+    let changes = found.iter().filter(|step| step.kind != Kind::Bootstrap);
+    let Some(mut place) = truth.steps.len().checked_sub(changes.count()) else {
+        return Err("more changes came than happened".into());
+    };
+    let is_there = began == Began::WithCopy && truth.state(place).is_some();
+    if is_there && found.first().is_none_or(|step| step.kind != Kind::Bootstrap) {
+        return Err("a row that was there at its cut was never bootstrapped".into());
+    }
+    for (number, step) in found.iter().enumerate() {
+        if step.kind != Kind::Bootstrap {
+            let expected = truth.steps.get(place).map(|(_, step)| step);
+            if expected != Some(step) {
+                return Err(format!("event {number} is {step:?}, but the change was {expected:?}"));
+            }
+            place += 1;
+        } else if truth.state(place) != step.after.as_ref() {
+            let state = truth.state(place);
+            return Err(format!(
+                "event {number} is {step:?}, but the row is {state:?} after {place} changes"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn exact_after(truth: &Truth, found: &[Step], position: u64) -> Result<(), String> {

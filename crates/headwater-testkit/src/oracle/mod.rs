@@ -51,6 +51,8 @@ impl std::error::Error for Violation {}
 pub enum Delivery {
     /// Every event once.
     Exact,
+    /// Every change once. Besides, rows may be bootstrapped again, each as it is at that place of its own history.
+    Rebootstrapped,
     /// After a crash or a fault a stretch may come again, and rows may be bootstrapped again at a later cut. A delete of a row
     /// that never came is allowed: the sink may have had it. Tables without a key are not looked at.
     AtLeastOnce,
@@ -116,10 +118,10 @@ impl Oracle {
     /// The first thing that is wrong.
     pub fn check(&self, events: &[Event], delivery: Delivery) -> Result<(), Violation> {
         self.check_history(events, delivery, Began::WithCopy)?;
-        if delivery == Delivery::Exact {
-            self.check_final(events, Began::WithCopy)
-        } else {
+        if delivery == Delivery::AtLeastOnce {
             self.check_keyed_final(events)
+        } else {
+            self.check_final(events, Began::WithCopy)
         }
     }
 
@@ -193,7 +195,7 @@ impl Oracle {
         }
         let condition = self.condition;
         keys::check_keyed(&self.history, events, delivery, began, condition)?;
-        if delivery == Delivery::Exact {
+        if delivery != Delivery::AtLeastOnce {
             for (table, _) in self.history.keys.iter().filter(|(_, key)| key.is_empty()) {
                 keys::check_keyless(&self.history, table, events, began)?;
             }

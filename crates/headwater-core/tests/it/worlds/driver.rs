@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::bootstrap::control;
 use headwater_core::engine::{self, Ended, Mode, Options, Start, Summary, Until};
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::Progress;
@@ -11,6 +12,7 @@ use headwater_core::{ErrorKind, Result};
 use headwater_testkit::fault::{Faults, Faulty};
 use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World, meets};
 use headwater_testkit::oracle::{Delivery, Event, Oracle, Violation};
+use super::operator::Operator;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) crashes: u32,
     /// A backfill, then the log from its token; else both in one.
     pub(crate) by_token: bool,
+    /// Somebody asks for bootstraps of the running stream.
+    pub(crate) operated: bool,
 }
 
 impl Plan {
@@ -44,6 +48,7 @@ impl Plan {
             store_failures: 0.0,
             crashes: 0,
             by_token: false,
+            operated: false,
         }
     }
 }
@@ -92,6 +97,7 @@ pub(crate) struct Run {
     pub(crate) target: Target,
     pub(crate) store: Store,
     pub(crate) plan: Plan,
+    operator: Option<Operator>,
     random: StdRng,
 }
 
@@ -103,6 +109,7 @@ impl Run {
             store: Store::new(&world),
             world,
             plan,
+            operator: None,
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
         }
     }
@@ -134,6 +141,14 @@ impl Run {
         self.process_with(options, CancellationToken::new())
     }
 
+    fn live(&mut self, options: Options) -> End {
+        if self.plan.operated && options.until == Until::Forever {
+            self.operated(options)
+        } else {
+            self.process(options)
+        }
+    }
+
     /// One process that was told to stop before it had begun.
     pub(crate) fn stopped(&mut self, options: Options) -> End {
         let stop = CancellationToken::new();
@@ -141,7 +156,16 @@ impl Run {
         self.process_with(options, stop)
     }
 
+    /// One process, with somebody who asks for bootstraps while the writers write and until all of them are over.
+    pub(crate) fn operated(&mut self, options: Options) -> End {
+        self.operator = Some(Operator(self.random.random()));
+        let end = self.process_with(options, CancellationToken::new());
+        self.operator = None;
+        end
+    }
+
     fn process_with(&mut self, options: Options, stop: CancellationToken) -> End {
+        let operator = self.operator;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -155,9 +179,21 @@ impl Run {
             let source = Source::new(&world);
             let progress = Arc::new(Progress::default());
             let ends_by_itself = options.until == Until::Now || options.mode == Mode::Backfill;
-            let running = engine::run(&source, sink, store, options, progress, stop.clone());
+            let (control, commands) = control();
+            let running = engine::run(
+                &source,
+                sink,
+                store,
+                options,
+                Arc::clone(&progress),
+                stop.clone(),
+                commands,
+            );
             let stopping = async {
-                world.quiet().await;
+                match operator {
+                    Some(operator) => operator.work(&control, &progress, &world).await,
+                    None => world.quiet().await,
+                }
                 if !ends_by_itself {
                     stop.cancel();
                 }
@@ -188,7 +224,7 @@ impl Run {
             };
             let life = self.random.random_range(1..LIFE_STEPS);
             self.world.crash_after(life);
-            match self.process(options) {
+            match self.live(options) {
                 End::Died => {}
                 End::Returned(result) => match *result {
                     Ok(summary) if summary.ended == Ended::Complete => return Some(summary),
@@ -217,7 +253,7 @@ impl Run {
                 start: start.clone(),
                 ..self.options(mode, until)
             };
-            match self.process(options) {
+            match self.live(options) {
                 End::Died => panic!("nothing should die here"),
                 End::Returned(result) => match *result {
                     Ok(summary) => return summary,
@@ -272,6 +308,7 @@ impl Run {
     /// What the oracle says of `events`.
     pub(crate) fn judge(&self, events: &[Event]) -> Result<(), Violation> {
         let delivery = match self.plan.keeps {
+            Keeps::Mark if self.plan.operated => Delivery::Rebootstrapped,
             Keeps::Mark => Delivery::Exact,
             Keeps::Everything => Delivery::AtLeastOnce,
         };

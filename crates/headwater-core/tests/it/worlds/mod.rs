@@ -9,8 +9,10 @@
     reason = "a test fails by a panic, and says its seed"
 )]
 
+mod bootstrap;
 mod broken;
 mod copy;
 mod crash;
 mod driver;
 mod edges;
+mod operator;

@@ -1,0 +1,368 @@
+//! Bootstraps of the running stream: the list of them, and the commands that change it. The list is kept in the checkpoint
+//! by the same changes, each sent behind the rows that it speaks of.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::note::Note;
+use super::writer::WriterHandle;
+use crate::bootstrap::{
+    Action, Bootstrap, BootstrapId, BootstrapRequest, BootstrapState, Command, Commands,
+    TableBootstrap, matches,
+};
+use crate::checkpoint::TableCopy;
+use crate::clock;
+use crate::coverage::CutId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::KeyRange;
+use crate::position::Position;
+use crate::progress::Progress;
+use crate::schema::TableName;
+use crate::source::{Source, TableInfo};
+
+/// Bootstraps that are over and still listed.
+const OVER_MAX: usize = 100;
+
+/// What becomes of a bootstrap. Changes of different bootstraps and tables commute.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// It was asked for.
+    Asked(Box<Bootstrap>),
+    /// Somebody did something to it.
+    Acted {
+        id: BootstrapId,
+        action: Action,
+        at_s: u64,
+    },
+    /// The start of a table was announced.
+    Announced {
+        id: BootstrapId,
+        table: TableName,
+        at_s: u64,
+    },
+    /// Rows of a table are out.
+    Read {
+        id: BootstrapId,
+        table: TableName,
+        range: KeyRange,
+        rows: u64,
+    },
+    /// A table's key is another: it is read from the beginning.
+    Restarted { id: BootstrapId, copy: TableCopy },
+    /// A table is all out, and that was announced.
+    Completed {
+        id: BootstrapId,
+        table: TableName,
+        at_s: u64,
+    },
+    /// A table cannot be read to its end.
+    Failed {
+        id: BootstrapId,
+        table: TableName,
+        reason: String,
+        at_s: u64,
+    },
+}
+
+impl Change {
+    /// Makes it true in `list`.
+    pub(super) fn apply(self, list: &mut Vec<Bootstrap>) {
+        match self {
+            Self::Asked(bootstrap) => {
+                list.push(*bootstrap);
+                forget_oldest(list);
+            }
+            Self::Acted { id, action, at_s } => {
+                if let Some(bootstrap) = open(list, id) {
+                    act(bootstrap, action, at_s);
+                }
+            }
+            Self::Announced { id, table, at_s } => {
+                if let Some(bootstrap) = open(list, id) {
+                    bootstrap.began_at_s.get_or_insert(at_s);
+                    if bootstrap.state == BootstrapState::Waiting {
+                        bootstrap.state = BootstrapState::Running;
+                    }
+                    if let Some(found) = part(bootstrap, &table) {
+                        found.copy.announced = true;
+                    }
+                }
+            }
+            Self::Read {
+                id,
+                table,
+                range,
+                rows,
+            } => {
+                if let Some(found) = open(list, id).and_then(|found| part(found, &table)) {
+                    found.copy.rows += rows;
+                    found.copy.coverage.mark(&range, CutId::PASSED);
+                }
+            }
+            Self::Restarted { id, copy } => {
+                let name = copy.name.clone();
+                if let Some(found) = open(list, id).and_then(|found| part(found, &name)) {
+                    found.copy = copy;
+                }
+            }
+            Self::Completed { id, table, at_s } => {
+                if let Some(bootstrap) = open(list, id) {
+                    if let Some(found) = part(bootstrap, &table) {
+                        found.copy.completed = true;
+                    }
+                    conclude(bootstrap, at_s);
+                }
+            }
+            Self::Failed {
+                id,
+                table,
+                reason,
+                at_s,
+            } => {
+                if let Some(bootstrap) = open(list, id) {
+                    if let Some(found) = part(bootstrap, &table) {
+                        found.failed = Some(reason);
+                    }
+                    conclude(bootstrap, at_s);
+                }
+            }
+        }
+    }
+}
+
+/// The bootstrap of this number, unless it is over.
+fn open(list: &mut [Bootstrap], id: BootstrapId) -> Option<&mut Bootstrap> {
+    let mut open = list.iter_mut().filter(|found| !found.state.is_over());
+    open.find(|found| found.id == id)
+}
+
+fn part<'a>(bootstrap: &'a mut Bootstrap, name: &TableName) -> Option<&'a mut TableBootstrap> {
+    let mut tables = bootstrap.tables.iter_mut();
+    tables.find(|table| table.copy.name == *name)
+}
+
+fn act(bootstrap: &mut Bootstrap, action: Action, at_s: u64) {
+    let has_begun = bootstrap.began_at_s.is_some();
+    match action {
+        Action::Pause => bootstrap.state = BootstrapState::Paused,
+        Action::Resume if bootstrap.state == BootstrapState::Paused => {
+            bootstrap.state = if has_begun {
+                BootstrapState::Running
+            } else {
+                BootstrapState::Waiting
+            };
+        }
+        Action::Resume => {}
+        Action::Abort => {
+            bootstrap.state = BootstrapState::Aborted;
+            bootstrap.ended_at_s = Some(at_s);
+        }
+        Action::Limit(limits) => bootstrap.request.limits = limits,
+    }
+}
+
+/// Once every table is over, so is the bootstrap.
+fn conclude(bootstrap: &mut Bootstrap, at_s: u64) {
+    if !bootstrap.tables.iter().all(TableBootstrap::is_over) {
+        return;
+    }
+    let failures: Vec<String> = bootstrap
+        .tables
+        .iter()
+        .filter_map(|table| Some(format!("{}: {}", table.copy.name, table.failed.as_ref()?)))
+        .collect();
+    bootstrap.ended_at_s = Some(at_s);
+    bootstrap.state = if failures.is_empty() {
+        BootstrapState::Done
+    } else {
+        BootstrapState::Failed {
+            reason: failures.join("; "),
+        }
+    };
+}
+
+/// The last one stays: the next number is counted from it.
+fn forget_oldest(list: &mut Vec<Bootstrap>) {
+    let over = |list: &[Bootstrap]| list.iter().filter(|found| found.state.is_over()).count();
+    while over(list) > OVER_MAX {
+        let Some(at) = list.iter().position(|found| found.state.is_over()) else {
+            return;
+        };
+        list.remove(at);
+    }
+}
+
+/// The list, as it will be once everything sent to the writer is durable.
+#[derive(Debug, Clone)]
+pub(super) struct Bootstraps {
+    list: Arc<Mutex<Vec<Bootstrap>>>,
+    progress: Arc<Progress>,
+    /// Wakes the stream: there may be something to read.
+    pub(super) woken: Arc<Notify>,
+}
+
+impl Bootstraps {
+    pub(super) fn new(list: Vec<Bootstrap>, progress: Arc<Progress>) -> Self {
+        progress.set_bootstraps(list.clone());
+        Self {
+            list: Arc::new(Mutex::new(list)),
+            progress,
+            woken: Arc::default(),
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Bootstrap>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a change true here. It has to be sent to the writer, too, behind its rows.
+    pub(super) fn apply(&self, change: Change) {
+        let mut list = self.locked();
+        change.apply(&mut list);
+        self.progress.set_bootstraps(list.clone());
+        drop(list);
+        self.woken.notify_one();
+    }
+
+    /// What `look` finds.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&[Bootstrap]) -> T) -> T {
+        look(&self.locked())
+    }
+
+    /// Takes commands for as long as it is polled.
+    pub(super) async fn serve<S: Source>(
+        &self,
+        source: &S,
+        commands: &tokio::sync::Mutex<Commands>,
+        writer: WriterHandle<S::Position>,
+    ) -> Infallible {
+        let mut commands = commands.lock().await;
+        while let Some(command) = commands.0.recv().await {
+            // Whoever asked may have gone; what was asked for stands.
+            match command {
+                Command::Ask(request, answer) => {
+                    let _ = answer.send(self.ask(source, request, &writer).await);
+                }
+                Command::Act(id, action, answer) => {
+                    let _ = answer.send(self.act(id, action, &writer).await);
+                }
+            }
+        }
+        // Nobody is left to ask.
+        std::future::pending().await
+    }
+
+    async fn save<P: Position>(&self, change: Change, writer: &WriterHandle<P>) -> Result<()> {
+        self.apply(change.clone());
+        writer.save(Note::Bootstrap(change)).await
+    }
+
+    fn get(&self, id: BootstrapId) -> Result<Bootstrap> {
+        let found = self.look(|list| list.iter().find(|found| found.id == id).cloned());
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no such bootstrap")
+                .with("id", id)
+                .hint("`headwater bootstrap list` shows those that there are")
+        })
+    }
+
+    async fn act<P: Position>(
+        &self,
+        id: BootstrapId,
+        action: Action,
+        writer: &WriterHandle<P>,
+    ) -> Result<Bootstrap> {
+        let found = self.get(id)?;
+        if found.state.is_over() {
+            return Err(
+                Error::new(ErrorKind::Configuration, "the bootstrap is over already")
+                    .with("id", id)
+                    .with("state", &found.state)
+                    .hint("ask for a new one"),
+            );
+        }
+        let at_s = clock::now_s();
+        self.save(Change::Acted { id, action, at_s }, writer)
+            .await?;
+        self.get(id)
+    }
+
+    /// Takes a request. Of one origin only the first counts.
+    pub(super) async fn ask<S: Source>(
+        &self,
+        source: &S,
+        request: BootstrapRequest,
+        writer: &WriterHandle<S::Position>,
+    ) -> Result<Bootstrap> {
+        if let Some(origin) = &request.origin
+            && let Some(known) = self.look(|list| of_origin(list, origin))
+        {
+            return Ok(known);
+        }
+        let tables = chosen(&request, &source.tables().await?)?;
+        let id = self.look(|list| list.iter().map(|found| found.id).max().unwrap_or(0) + 1);
+        let bootstrap = Bootstrap {
+            id,
+            request,
+            state: BootstrapState::Waiting,
+            asked_at_s: clock::now_s(),
+            began_at_s: None,
+            ended_at_s: None,
+            tables,
+        };
+        tracing::info!(id, tables = ?bootstrap.request.tables, "a bootstrap was asked for");
+        self.save(Change::Asked(Box::new(bootstrap)), writer)
+            .await?;
+        self.get(id)
+    }
+}
+
+fn of_origin(list: &[Bootstrap], origin: &str) -> Option<Bootstrap> {
+    let of = |found: &&Bootstrap| found.request.origin.as_deref() == Some(origin);
+    list.iter().find(of).cloned()
+}
+
+/// The tables that a request means.
+fn chosen(request: &BootstrapRequest, known: &[TableInfo]) -> Result<Vec<TableBootstrap>> {
+    let mut chosen: Vec<TableBootstrap> = Vec::new();
+    for pattern in &request.tables {
+        let mut found = false;
+        for info in known {
+            let name = &info.schema.name;
+            if !matches(pattern, name) {
+                continue;
+            }
+            found = true;
+            if chosen.iter().any(|table| table.copy.name == *name) {
+                continue;
+            }
+            let failed = (!info.schema.can_split()).then(|| NO_KEY.to_owned());
+            if failed.is_some() && !pattern.contains('*') {
+                return Err(Error::new(ErrorKind::Unsupported, NO_KEY)
+                    .with("table", name)
+                    .hint("give the table a primary key, or copy it anew with `headwater backfill`"));
+            }
+            chosen.push(TableBootstrap {
+                copy: TableCopy::unread(&info.schema, info.estimated_rows),
+                failed,
+            });
+        }
+        if !found {
+            return Err(Error::new(ErrorKind::NotFound, "no table of the stream has this name")
+                .with("name", pattern)
+                .hint("write it as DATABASE.TABLE, with * for any characters; only tables that are streamed can be bootstrapped"));
+        }
+    }
+    if chosen.iter().all(TableBootstrap::is_over) {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "a bootstrap needs at least one table that can be read",
+        )
+        .hint("name a table with a key as DATABASE.TABLE"));
+    }
+    Ok(chosen)
+}
+
+const NO_KEY: &str = "a table without a usable key cannot be bootstrapped while the stream runs";

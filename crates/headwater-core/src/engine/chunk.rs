@@ -1,0 +1,276 @@
+//! A chunk of a bootstrap: a small cut, read beside the stream. Every change that the stream emits from before its view was
+//! opened until its rows go out is noted by key; where the log has passed all that the view could see, the rows, mended by
+//! those changes, are the exact contents of the range there. Nothing is held up meanwhile.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::marks::fill;
+use crate::batch::{Batch, ChangeKind, Verdict};
+use crate::bootstrap::BootstrapId;
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::key::{Key, KeyRange};
+use crate::schema::{KeyOrder, TableName, TableSchema};
+use crate::source::{ChunkRequest, Cuts, SnapshotReader, Source, TableInfo};
+
+/// What is noted of the stream while a chunk is read, in bytes. A chunk that meets more is given up and read shorter.
+const NOTED_BYTES_MAX: usize = 16 << 20;
+/// What a noted key costs beside its image.
+const KEY_BYTES: usize = 96;
+
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted<P> {
+    pub(super) id: BootstrapId,
+    pub(super) table: TableName,
+    pub(super) key_columns: Vec<String>,
+    pub(super) condition: Option<String>,
+    /// It begins where the range does.
+    pub(super) range: KeyRange,
+    pub(super) rows: u64,
+    /// The stream has emitted everything up to here.
+    pub(super) at_least: P,
+}
+
+/// What was read.
+pub(super) enum Read<P> {
+    /// Rows.
+    Rows(Filled<P>),
+    /// The table has another key than before.
+    OtherKey(TableInfo),
+}
+
+/// Rows as of a view.
+pub(super) struct Filled<P> {
+    pub(super) rows: Batch,
+    /// The keys that were read: the whole of what was wanted, or its beginning.
+    pub(super) range: KeyRange,
+    /// All that the view could see lies at or before this.
+    pub(super) high: P,
+    pub(super) schema: Arc<TableSchema>,
+    pub(super) took: Duration,
+}
+
+type Reading<'a, P> = Pin<Box<dyn Future<Output = Result<Read<P>>> + Send + 'a>>;
+
+/// A chunk on its way.
+pub(super) struct Chunk<'a, P> {
+    pub(super) wanted: Wanted<P>,
+    reading: Option<Reading<'a, P>>,
+    /// Its rows, once they are read.
+    pub(super) filled: Option<Filled<P>>,
+    noted: Noted,
+}
+
+impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
+    /// Begins to read. From now on every change has to be shown to [`Chunk::note`].
+    pub(super) fn begin<S: Source<Position = P>>(source: &'a S, wanted: Wanted<P>) -> Self {
+        Self {
+            reading: Some(Box::pin(read(source, wanted.clone()))),
+            wanted,
+            filled: None,
+            noted: Noted::default(),
+        }
+    }
+
+    /// What was read. Cancel-safe; pending once it has said so.
+    pub(super) async fn read(&mut self) -> Result<Read<P>> {
+        match &mut self.reading {
+            Some(reading) => {
+                let read = reading.as_mut().await;
+                self.reading = None;
+                read
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of what the stream is about to emit. Says whether the chunk can still be used.
+    pub(super) fn note(&mut self, batch: &Batch) -> bool {
+        let mut is_good = true;
+        for row in batch.rows() {
+            let schema = row.schema();
+            if schema.name != self.wanted.table {
+                continue;
+            }
+            match row.kind() {
+                ChangeKind::Truncate => self.noted.empty(),
+                // Its rows may have another shape than what the log says from here on.
+                ChangeKind::Ddl => is_good = false,
+                _ => self.noted.change(&row),
+            }
+        }
+        is_good && self.noted.size_bytes() <= NOTED_BYTES_MAX
+    }
+
+    /// The contents of the range where the stream stands now: rows that were not touched, then the last image of each that
+    /// was.
+    pub(super) async fn close<S: Source<Position = P>>(self, source: &S) -> Result<Closed> {
+        let Some(filled) = self.filled else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "a chunk was closed before it was read",
+            ));
+        };
+        let conditional = self.wanted.condition.is_some();
+        let noted = self.noted;
+        let inside = noted
+            .keys_inside(source, &filled.schema, &filled.range)
+            .await?;
+        let (untouched, changed) = noted.close(filled.rows, &inside, conditional);
+        Ok(Closed {
+            untouched,
+            changed,
+            range: filled.range,
+            schema: filled.schema,
+            took: filled.took,
+        })
+    }
+}
+
+/// A chunk that is ready to go out.
+pub(super) struct Closed {
+    pub(super) untouched: Batch,
+    pub(super) changed: Batch,
+    pub(super) range: KeyRange,
+    pub(super) schema: Arc<TableSchema>,
+    pub(super) took: Duration,
+}
+
+async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read<S::Position>> {
+    let began = Instant::now();
+    let request = ChunkRequest {
+        table: &wanted.table,
+        condition: wanted.condition.as_deref(),
+        at_least: &wanted.at_least,
+    };
+    let Cuts {
+        mut readers,
+        mut tables,
+        ..
+    } = source.open_chunk(request).await?;
+    let (Some(mut reader), Some(info)) = (readers.pop(), tables.pop()) else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "the source opened no reader",
+        ));
+    };
+    failpoint::hit("chunk.open")?;
+    let names = info.schema.key.iter();
+    let names = names.map(|&column| &*info.schema.columns[column].name);
+    if !wanted.key_columns.iter().map(String::as_str).eq(names) {
+        reader.close().await;
+        return Ok(Read::OtherKey(info));
+    }
+    let mut range = wanted.range;
+    let rows = fill(&mut reader, &wanted.table, &mut range, wanted.rows).await;
+    reader.close().await;
+    let (rows, high) = rows?;
+    Ok(Read::Rows(Filled {
+        rows,
+        range,
+        high,
+        schema: info.schema,
+        took: began.elapsed(),
+    }))
+}
+
+/// What the stream says of a table since its chunk was begun.
+#[derive(Debug, Default)]
+struct Noted {
+    /// All rows before were removed at once.
+    emptied: bool,
+    /// Rows that the log has the last image of.
+    changed: Batch,
+    /// For each key touched: where its last image is in `changed`, or that it was deleted.
+    touched: HashMap<Key, Option<usize>>,
+}
+
+impl Noted {
+    fn size_bytes(&self) -> usize {
+        self.changed.size_bytes() + self.touched.len() * KEY_BYTES
+    }
+
+    fn change(&mut self, row: &crate::batch::Row<'_>) {
+        if let Some(key) = row.before().and_then(|image| Key::of(&image)) {
+            self.touched.insert(key, None);
+        }
+        if let Some(image) = row.after()
+            && let Some(key) = Key::of(&image)
+        {
+            self.changed
+                .push_bootstrap_copy(&image, row.schema(), clock::now_event_s());
+            self.touched.insert(key, Some(self.changed.len() - 1));
+        }
+    }
+
+    fn empty(&mut self) {
+        self.emptied = true;
+        self.changed.clear();
+        self.touched.clear();
+    }
+
+    /// The touched keys that lie in `range`, those with an image only: of the others there is nothing to emit.
+    async fn keys_inside<S: Source>(
+        &self,
+        source: &S,
+        schema: &TableSchema,
+        range: &KeyRange,
+    ) -> Result<Vec<usize>> {
+        let (keys, images): (Vec<Key>, Vec<usize>) = self
+            .touched
+            .iter()
+            .filter_map(|(key, image)| Some((key.clone(), (*image)?)))
+            .unzip();
+        let bounds: Vec<Key> = range.after.iter().chain(&range.up_to).cloned().collect();
+        if bounds.is_empty() || keys.is_empty() {
+            return Ok(images);
+        }
+        let below: Vec<usize> = if schema.key_order == KeyOrder::Client {
+            let below = |key: &Key| bounds.iter().filter(|bound| *bound < key).count();
+            keys.iter().map(below).collect()
+        } else {
+            source.locate(&schema.name, &bounds, &keys).await?
+        };
+        let inside = usize::from(range.after.is_some());
+        let pairs = images.into_iter().zip(below);
+        Ok(pairs
+            .filter(|(_, below)| *below == inside)
+            .map(|(image, _)| image)
+            .collect())
+    }
+
+    /// Gives the rows that were not touched, and the last images of those in the range that were. Under a condition only the
+    /// source could say which of these meet it; each of them has gone out as a change, whole, after the bootstrap began.
+    fn close(mut self, mut rows: Batch, inside: &[usize], conditional: bool) -> (Batch, Batch) {
+        if self.emptied {
+            rows.clear();
+        }
+        let untouched: Vec<Verdict> = rows
+            .rows()
+            .map(|row| {
+                let key = row.after().and_then(|image| Key::of(&image));
+                match key.is_some_and(|key| self.touched.contains_key(&key)) {
+                    true => Verdict::Drop,
+                    false => Verdict::Keep,
+                }
+            })
+            .collect();
+        rows.retain(&untouched);
+        let mut last = vec![Verdict::Drop; self.changed.len()];
+        if !conditional {
+            for index in inside {
+                last[*index] = Verdict::Keep;
+            }
+        }
+        self.changed.retain(&last);
+        (rows, self.changed)
+    }
+}
