@@ -79,6 +79,19 @@ pub enum BootstrapState {
 }
 
 impl BootstrapState {
+    /// Its name in metrics and status pages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Aborted => "aborted",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
     /// Whether nothing more comes of it.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -88,13 +101,10 @@ impl BootstrapState {
 
 impl fmt::Display for BootstrapState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
         match self {
-            Self::Waiting => f.write_str("waiting"),
-            Self::Running => f.write_str("running"),
-            Self::Paused => f.write_str("paused"),
-            Self::Done => f.write_str("done"),
-            Self::Aborted => f.write_str("aborted"),
-            Self::Failed { reason } => write!(f, "failed: {reason}"),
+            Self::Failed { reason } => write!(f, ": {reason}"),
+            Self::Waiting | Self::Running | Self::Paused | Self::Done | Self::Aborted => Ok(()),
         }
     }
 }
@@ -170,10 +180,12 @@ pub enum Action {
     Limit(Limits),
 }
 
-/// A command on its way to the engine.
+/// A command on its way to the engine. One whose answer nobody waits for any more was given up.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub enum Command {
+    /// A bootstrap is asked for.
     Ask(BootstrapRequest, oneshot::Sender<Result<Bootstrap>>),
+    /// Something is to be done to a bootstrap.
     Act(BootstrapId, Action, oneshot::Sender<Result<Bootstrap>>),
 }
 
@@ -190,6 +202,13 @@ pub struct Commands(pub(crate) mpsc::Receiver<Command>);
 pub fn control() -> (Control, Commands) {
     let (send, receive) = mpsc::channel(COMMANDS_MAX);
     (Control(send), Commands(receive))
+}
+
+impl Commands {
+    /// The next command; none once every [`Control`] is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Command> {
+        self.0.recv().await
+    }
 }
 
 impl Control {
@@ -242,9 +261,9 @@ pub fn matches(pattern: &str, name: &TableName) -> bool {
             }),
         }
     }
-    pattern.split_once('.').is_some_and(|(database, table)| {
-        part(database, &name.database) && part(table, &name.table)
-    })
+    pattern
+        .split_once('.')
+        .is_some_and(|(database, table)| part(database, &name.database) && part(table, &name.table))
 }
 
 #[cfg(test)]

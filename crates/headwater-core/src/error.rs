@@ -69,6 +69,33 @@ pub enum RetryPolicy {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 23] = [
+        Self::Configuration,
+        Self::Authentication,
+        Self::Privilege,
+        Self::Prerequisite,
+        Self::NotFound,
+        Self::ForeignPosition,
+        Self::ExpiredPosition,
+        Self::Connection,
+        Self::Timeout,
+        Self::LockTimeout,
+        Self::SchemaChanged,
+        Self::SchemaMismatch,
+        Self::Malformed,
+        Self::Unsupported,
+        Self::SinkRejected,
+        Self::SinkUnavailable,
+        Self::SinkClosed,
+        Self::Storage,
+        Self::CheckpointDamaged,
+        Self::CheckpointForeign,
+        Self::Locked,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
     /// The table from kind to retry policy.
     #[must_use]
     pub const fn policy(self) -> RetryPolicy {

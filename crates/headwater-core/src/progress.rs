@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bootstrap::Bootstrap;
+use crate::counters::Counters;
 use crate::schema::TableName;
 
 /// What a run is doing.
@@ -24,7 +25,8 @@ pub enum Phase {
     Ended,
 }
 
-const PHASES: [Phase; 6] = [
+/// The phases, in the order of their numbers.
+pub const PHASES: [Phase; 6] = [
     Phase::Starting,
     Phase::Copying,
     Phase::CatchingUp,
@@ -32,6 +34,27 @@ const PHASES: [Phase; 6] = [
     Phase::Waiting,
     Phase::Ended,
 ];
+
+impl Phase {
+    /// Its name in metrics, status pages and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Copying => "copying",
+            Self::CatchingUp => "catching_up",
+            Self::Streaming => "streaming",
+            Self::Waiting => "waiting",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Whether rows or changes flow: the sink is open, and the source was reached.
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        matches!(self, Self::Copying | Self::CatchingUp | Self::Streaming)
+    }
+}
 
 const NOTICES_MAX: usize = 64;
 
@@ -68,7 +91,7 @@ impl TableProgress {
     }
 }
 
-/// The run's counters. Shared; reading never waits for the engine.
+/// Where a run stands, and its counters. Shared; reading never waits for the engine.
 #[derive(Debug, Default)]
 pub struct Progress {
     phase: AtomicU8,
@@ -79,6 +102,7 @@ pub struct Progress {
     position: Mutex<String>,
     notices: Mutex<VecDeque<String>>,
     bootstraps: Mutex<Arc<Vec<Bootstrap>>>,
+    counters: Counters,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -128,6 +152,12 @@ impl Progress {
         Arc::clone(&locked(&self.bootstraps))
     }
 
+    /// What was done so far, in numbers.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Takes the messages for the operator that came up since this was last asked.
     #[must_use]
     pub fn take_notices(&self) -> Vec<String> {
@@ -138,6 +168,7 @@ impl Progress {
     pub fn notice(&self, text: impl Into<String>) {
         let text = text.into();
         tracing::warn!("{text}");
+        self.counters.noticed();
         let mut notices = locked(&self.notices);
         if notices.len() == NOTICES_MAX {
             notices.pop_front();
@@ -145,7 +176,8 @@ impl Progress {
         notices.push_back(text);
     }
 
-    pub(crate) fn set_phase(&self, phase: Phase) {
+    /// Says what the run is doing: for whoever drives one.
+    pub fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -153,7 +185,8 @@ impl Progress {
         *locked(&self.tables) = Arc::new(tables);
     }
 
-    pub(crate) fn set_bootstraps(&self, bootstraps: Vec<Bootstrap>) {
+    /// Says which bootstraps there are: for whoever drives a run.
+    pub fn set_bootstraps(&self, bootstraps: Vec<Bootstrap>) {
         *locked(&self.bootstraps) = Arc::new(bootstraps);
     }
 
@@ -165,6 +198,7 @@ impl Progress {
         self.rows_live.fetch_add(rows, Ordering::Relaxed);
         self.last_change_s
             .store(u64::from(last_change_s), Ordering::Relaxed);
+        self.counters.read_up_to(Some(u64::from(last_change_s)));
     }
 
     pub(crate) fn add_snapshot(&self, rows: u64) {

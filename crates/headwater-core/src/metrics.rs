@@ -1,0 +1,83 @@
+//! The metrics: their names in one place, and a run's numbers under them as Prometheus reads them.
+//! `docs/metrics.md` is written from [`ALL`] ([`page`]), and log lines and status pages use the same words.
+
+mod names;
+mod text;
+
+use std::fmt::Write as _;
+
+pub use names::{ALL, Kind, Metric};
+pub use text::render;
+
+/// The page of documentation: `docs/metrics.md`.
+#[must_use]
+pub fn page() -> String {
+    let mut out = String::from(HEAD);
+    for metric in ALL {
+        let labels: Vec<String> = (metric.labels.iter())
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let word = match metric.word {
+            "" => String::new(),
+            word => format!("`{word}`"),
+        };
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} | {} | {word} |",
+            metric.name,
+            metric.kind.name(),
+            metric.unit,
+            labels.join(", "),
+            metric.help,
+        );
+    }
+    out.push_str(TAIL);
+    out
+}
+
+const HEAD: &str = "# Metrics
+
+`GET /metrics` ([HTTP](http.md)) answers with these, as Prometheus reads them.
+This page is written by `headwater schema metrics`. [grafana-dashboard.json](grafana-dashboard.json) is a dashboard made for them.
+
+A number that is not known (yet) is left out: there is no lag before the log is read, and no age of a checkpoint before there is one.
+The last column is the word for the same number in log lines (`--log-format json`) and in `GET /status`.
+
+| name | type | unit | labels | meaning | word |
+|---|---|---|---|---|---|
+";
+
+const TAIL: &str = "
+## Labels
+
+| label | values |
+|---|---|
+| `phase` | `starting`, `copying`, `catching_up`, `streaming`, `waiting`, `ended` |
+| `kind` | `bootstrap`, `insert`, `update`, `delete`, `truncate`, `ddl` |
+| `database`, `table` | a table's; of the tables after the first 2,000, `(others)` |
+| `error` | the kind of the error, as [exit codes](exit-codes.md) list them |
+| `state` | of tables: `left`, `done`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
+| `id` | the number of a bootstrap, as `headwater bootstrap list` shows it |
+
+## What to watch
+
+| sign | what it says |
+|---|---|
+| `headwater_phase{phase=\"waiting\"} == 1` for minutes | the source or the sink is away; `headwater_retries_total` says with which error |
+| `headwater_lag_seconds` grows | more is written at the source than goes out, or the sink lets nothing through: then `headwater_queue_batches` stays at its bound |
+| `headwater_lag_bytes` stays above 0 while `headwater_rows_total` stands still | the log is read, and all of it is of tables that are not followed, or one transaction is very large |
+| `headwater_checkpoint_age_seconds` grows while rows go out | a crash now would repeat that much; a table without a key is being copied, or the disk is full |
+| `headwater_bootstraps{state=\"failed\"} > 0` | `headwater bootstrap list` says why |
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_of_metrics_is_the_one_of_this_version() {
+        let page = include_str!("../../../docs/metrics.md");
+        assert!(
+            page == super::page(),
+            "run `headwater schema metrics > docs/metrics.md`"
+        );
+    }
+}
