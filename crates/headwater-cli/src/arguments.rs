@@ -57,10 +57,15 @@ pub(crate) enum Command {
         override_usage = "headwater cdc [OPTIONS] <URL> [TABLE]...\n       headwater cdc [OPTIONS] --config <FILE>"
     )]
     Cdc(Cdc),
-    /// Say where a checkpoint stands.
+    /// Bring in rows that are there already, while a run streams; and look after what was asked for.
+    #[command(
+        override_usage = "headwater bootstrap [OPTIONS] <TABLE>...\n       headwater bootstrap [OPTIONS] <COMMAND>"
+    )]
+    Bootstrap(Bootstrap),
+    /// Say where a checkpoint stands, and what the process that uses it is doing.
     Status(Status),
-    /// Print the JSON schema of the configuration file.
-    Schema,
+    /// Print what is generated: the JSON schema of the configuration file, the description of HTTP, the page of metrics.
+    Schema(Schema),
 }
 
 /// Where from.
@@ -113,7 +118,28 @@ pub(crate) struct Target {
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) http: HttpFlags,
+    #[command(flatten)]
     pub(crate) events: Events,
+}
+
+/// HTTP to the run.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "HTTP (status, metrics, bootstraps)")]
+pub(crate) struct HttpFlags {
+    /// Listen for HTTP at HOST:PORT, or at a port of the loopback address. Wants a token: HEADWATER_HTTP_TOKEN, or
+    /// --http-token-file.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+    /// A file that holds the token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_token_file: Option<PathBuf>,
+    /// The certificate for TLS, PEM. Required where others than this machine can reach the address.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) http_key: Option<PathBuf>,
 }
 
 /// How the rows that are there are read.
@@ -172,6 +198,108 @@ pub(crate) struct Cdc {
 }
 
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Bootstrap {
+    #[command(subcommand)]
+    pub(crate) action: Option<BootstrapAction>,
+    #[command(flatten)]
+    pub(crate) request: Request,
+    #[command(flatten)]
+    pub(crate) process: Process,
+    /// Answer with JSON on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Request {
+    /// Tables, as the run streams them: `shop.orders`, or `shop.*` (in quotes) for a whole database.
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Bounds each table's rows: "status = 'open'".
+    #[arg(long = "where", value_name = "SQL")]
+    pub(crate) condition: Option<String>,
+    /// How fast it may go: 20000rows/s, 5MB/s, or both, with a comma between them [default: as fast as it can].
+    #[arg(long, value_name = "RATE", value_delimiter = ',')]
+    pub(crate) rate: Vec<String>,
+    /// A remark that goes into every event of it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Do not wait for the end: print its number, and return.
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// Which running process is meant.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Process {
+    /// The checkpoint of the running process [default: the only one in this folder that is in use].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The configuration file of the running process, which names its checkpoint.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        conflicts_with = "checkpoint"
+    )]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BootstrapAction {
+    /// Show the bootstraps that are open, and the last that were.
+    List,
+    /// Show the progress of one until it is over.
+    Watch(Numbered),
+    /// Let one stand still after the chunk being read.
+    Pause(Numbered),
+    /// Let one go on.
+    Resume(Numbered),
+    /// End one. What is out stays out.
+    Abort(Numbered),
+    /// Change how fast one may go.
+    Throttle(Throttle),
+}
+
+/// One bootstrap.
+#[derive(Debug, Args)]
+pub(crate) struct Numbered {
+    /// Its number, as `headwater bootstrap list` shows it.
+    #[arg(value_name = "ID")]
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Throttle {
+    #[command(flatten)]
+    pub(crate) which: Numbered,
+    /// 20000rows/s, 5MB/s, or both; `none` for as fast as it can. It takes the place of what was said before.
+    #[arg(value_name = "RATE", required = true, value_delimiter = ',')]
+    pub(crate) rate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Which of them.
+    #[arg(value_name = "WHAT", default_value = "configuration")]
+    pub(crate) what: Generated,
+}
+
+/// What is generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Generated {
+    /// The JSON schema of the configuration file.
+    Configuration,
+    /// The HTTP interface, as OpenAPI describes one.
+    Openapi,
+    /// The page of metrics.
+    Metrics,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Status {
     /// The checkpoint file.
     #[arg(long, value_name = "FILE")]
@@ -196,7 +324,7 @@ impl Command {
             Self::Run(run) => Some(&run.source),
             Self::Backfill(backfill) => Some(&backfill.source),
             Self::Cdc(cdc) => Some(&cdc.source),
-            Self::Status(_) | Self::Schema => None,
+            Self::Bootstrap(_) | Self::Status(_) | Self::Schema(_) => None,
         }
     }
 }

@@ -78,35 +78,9 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ErrorKind; 23] = [
-        ErrorKind::Configuration,
-        ErrorKind::Authentication,
-        ErrorKind::Privilege,
-        ErrorKind::Prerequisite,
-        ErrorKind::NotFound,
-        ErrorKind::ForeignPosition,
-        ErrorKind::ExpiredPosition,
-        ErrorKind::Connection,
-        ErrorKind::Timeout,
-        ErrorKind::LockTimeout,
-        ErrorKind::SchemaChanged,
-        ErrorKind::SchemaMismatch,
-        ErrorKind::Malformed,
-        ErrorKind::Unsupported,
-        ErrorKind::SinkRejected,
-        ErrorKind::SinkUnavailable,
-        ErrorKind::SinkClosed,
-        ErrorKind::Storage,
-        ErrorKind::CheckpointDamaged,
-        ErrorKind::CheckpointForeign,
-        ErrorKind::Locked,
-        ErrorKind::Cancelled,
-        ErrorKind::Internal,
-    ];
-
     #[test]
     fn worth_retrying_is_what_the_engine_would_retry() {
-        for kind in KINDS {
+        for kind in ErrorKind::ALL {
             let is_temporary = kind.policy() == RetryPolicy::Backoff;
             assert_eq!(Exit::of(kind) == Exit::Retry, is_temporary, "{kind:?}");
         }
@@ -115,7 +89,7 @@ mod tests {
     #[test]
     fn the_page_of_exit_codes_has_a_row_for_every_kind_with_its_code() {
         let page = include_str!("../../../docs/exit-codes.md");
-        for kind in KINDS {
+        for kind in ErrorKind::ALL {
             let row = format!("| `{}` | {} |", kind.name(), Exit::of(kind).code());
             assert!(page.contains(&row), "docs/exit-codes.md lacks {row}");
         }

@@ -5,6 +5,7 @@
 mod arguments;
 mod commands;
 mod config;
+mod control;
 mod exit;
 mod report;
 mod secrets;

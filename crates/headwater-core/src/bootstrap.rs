@@ -256,8 +256,8 @@ pub fn matches(pattern: &str, name: &TableName) -> bool {
             None => pattern == text,
             Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
                 (0..=rest.len())
-                    .filter(|at| rest.is_char_boundary(*at))
-                    .any(|at| part(tail, &rest[at..]))
+                    .filter_map(|at| rest.get(at..))
+                    .any(|rest| part(tail, rest))
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bootstrap;
 mod check;
 mod run;
 mod schema;
@@ -45,8 +46,12 @@ async fn command(
         Command::Run(run) => Settings::of_run(run, lookup)?,
         Command::Backfill(backfill) => Settings::of_backfill(backfill, lookup)?,
         Command::Cdc(cdc) => Settings::of_cdc(cdc, lookup)?,
-        Command::Status(status) => return status::run(status),
-        Command::Schema => return Ok(schema::run()),
+        Command::Bootstrap(bootstrap) => {
+            let console = console(arguments.said, Log::default());
+            return bootstrap::run(bootstrap, &console, lookup).await;
+        }
+        Command::Status(status) => return status::run(status).await,
+        Command::Schema(schema) => return Ok(schema::run(schema.what)),
     };
     let console = console(arguments.said, settings.log);
     *format = console.format();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::bootstrap;
+use headwater_core::bootstrap::{self, Commands};
 use headwater_core::engine::{self, Ended, Mode, Start, Summary};
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::{Phase, Progress};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::source;
 use crate::config::{Settings, SinkChoice, StartAt};
+use crate::control::{About, Plane, Watched};
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{self, Console, EventStream};
@@ -35,6 +36,14 @@ pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<E
     signals::watch(Arc::clone(console), stop.clone())?;
     let sink = sink(settings, console)?;
     let progress = Arc::new(Progress::default());
+    let (control, commands) = bootstrap::control();
+    let watched = Watched::new(control, Arc::clone(&progress), about(settings));
+    let plane = Plane::start(
+        watched,
+        settings.checkpoint.as_deref(),
+        settings.http.as_ref(),
+    )
+    .await?;
     let ended = CancellationToken::new();
     let shown = tokio::spawn(terminal::show(
         Arc::clone(console),
@@ -42,11 +51,12 @@ pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<E
         ended.clone(),
     ));
     let result = tokio::select! {
-        result = Box::pin(drive(&source, sink, store, settings, &progress, &stop)) => result.map(Some),
+        result = Box::pin(drive(&source, sink, store, settings, &progress, &stop, commands)) => result.map(Some),
         () = given_up(&progress, &stop) => Ok(None),
     };
     ended.cancel();
     let _ = shown.await;
+    plane.stop().await;
     match result? {
         Some(summary) => {
             conclude(settings, console, &summary);
@@ -74,6 +84,7 @@ async fn drive(
     settings: &Settings,
     progress: &Arc<Progress>,
     stop: &CancellationToken,
+    commands: Commands,
 ) -> Result<Summary> {
     headwater_mysql::check::require(source).await?;
     if let (Some(column), Mode::Backfill | Mode::Both) = (&settings.partition_column, settings.mode)
@@ -95,7 +106,6 @@ async fn drive(
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()
     };
-    let (_control, commands) = bootstrap::control();
     engine::run(
         source,
         sink,
@@ -197,6 +207,22 @@ fn sink(settings: &Settings, console: &Arc<Console>) -> Result<AnySink> {
         SinkChoice::File(path) => AnySink::new(FileSink::new(path, encoder, options)),
         SinkChoice::Null => AnySink::new(NullSink::new(Some(encoder))),
     })
+}
+
+/// What the control plane says of the run.
+fn about(settings: &Settings) -> About {
+    let checkpoint = settings.checkpoint.as_ref();
+    About {
+        env: settings.label.clone(),
+        mode: match settings.mode {
+            Mode::Backfill => "backfill",
+            Mode::Cdc => "cdc",
+            Mode::Both => "both",
+        },
+        server: settings.source.connect.redacted_url(),
+        sink: settings.sink.name(),
+        checkpoint: checkpoint.map(|path| path.display().to_string()),
+    }
 }
 
 /// Says what is about to happen.

@@ -1,12 +1,17 @@
-//! `headwater schema`: the JSON schema of the configuration file.
+//! `headwater schema`: what is generated from the code, for editors and documentation.
 
 use std::io::Write;
 
+use crate::arguments::Generated;
 use crate::exit::Exit;
 
 /// Prints it.
-pub(crate) fn run() -> Exit {
-    print(&crate::config::schema::text())
+pub(crate) fn run(what: Generated) -> Exit {
+    print(&match what {
+        Generated::Configuration => crate::config::schema::text(),
+        Generated::Openapi => crate::control::openapi::text(),
+        Generated::Metrics => headwater_core::metrics::page(),
+    })
 }
 
 /// Writes a command's answer to standard output. A reader that has gone is no failure.

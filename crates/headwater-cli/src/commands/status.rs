@@ -1,37 +1,140 @@
-//! `headwater status`: where a checkpoint stands. Looks at the file only, and takes no lock: a run may be using it.
+//! `headwater status`: where a checkpoint stands, and what the process that uses it is doing. Takes no lock: the file is read,
+//! and a process, if there is one, is asked through its socket.
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
+use headwater_core::bootstrap::Bootstrap;
 use headwater_core::checkpoint::{Checkpoint, TableCopy};
 use headwater_core::position::Position;
 use headwater_core::{Error, ErrorKind, clock};
 use headwater_file::CheckpointFile;
-use indicatif::HumanCount;
+use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arguments::Status;
 use crate::config::Failure;
+use crate::control::client::Client;
+use crate::control::find;
+use crate::control::view::{BootstrapView, StatusView};
 use crate::exit::Exit;
+use crate::terminal::console::to_stderr as say;
 use crate::terminal::{duration, percent};
 
+/// How long a process may take to say what it is doing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Prints it.
-pub(crate) fn run(status: &Status) -> Result<Exit, Failure> {
+pub(crate) async fn run(status: &Status) -> Result<Exit, Failure> {
     let path = &status.checkpoint;
-    let document = CheckpointFile::read(path)?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "there is no checkpoint")
-            .with("file", path.display())
-            .hint("check the path; a run makes the file when it begins to copy")
-    })?;
+    let live = ask(path).await;
+    let Some(document) = CheckpointFile::read(path)? else {
+        let live = live.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no checkpoint")
+                .with("file", path.display())
+                .hint("check the path; a run makes the file when it begins to copy")
+        })?;
+        return Ok(super::schema::print(&if status.json {
+            format!("{:#}\n", json!({ "phase": "starting", "process": live }))
+        } else {
+            format!("{}: not written yet\n{}", path.display(), live_text(&live))
+        }));
+    };
+    let kept = bootstraps_in(&document);
     let checkpoint = read(document)?;
+    let bootstraps = match &live {
+        Some(live) => live.bootstraps.clone(),
+        None => (kept.iter())
+            .map(|one| BootstrapView::of(one, 0.0))
+            .collect(),
+    };
     let text = if status.json {
-        format!("{:#}\n", as_json(&checkpoint))
+        let mut object = as_json(&checkpoint);
+        object["bootstraps"] = json!(bootstraps);
+        object["process"] = json!(live);
+        format!("{object:#}\n")
     } else {
-        as_text(path, &checkpoint, clock::now_s())
+        let mut text = as_text(path, &checkpoint, clock::now_s());
+        text.push_str(&live.as_ref().map(live_text).unwrap_or_default());
+        text.push_str(&bootstraps_text(&bootstraps));
+        text
     };
     Ok(super::schema::print(&text))
+}
+
+/// The process that uses the checkpoint, if there is one that answers.
+async fn ask(checkpoint: &Path) -> Option<StatusView> {
+    let client = Client::new(find::socket_of(checkpoint));
+    let asked = tokio::time::timeout(PATIENCE, client.get("/status")).await;
+    match asked {
+        Ok(Ok(status)) => Some(status),
+        Ok(Err(error)) if error.kind() == ErrorKind::Connection => None,
+        Ok(Err(error)) => {
+            say(&format!("warning: {error}\n"));
+            None
+        }
+        Err(_) => {
+            let socket = client.socket().display();
+            say(&format!(
+                "warning: the process at {socket} does not answer\n"
+            ));
+            None
+        }
+    }
+}
+
+/// What the process is doing now.
+fn live_text(live: &StatusView) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(out, "  {name:<10}{value}");
+    };
+    let readiness = &live.readiness;
+    let mut doing = format!("{}, {}", live.pid, readiness.phase.replace('_', " "));
+    if let Some(reason) = &readiness.reason {
+        let _ = write!(doing, " ({reason})");
+    }
+    row("process", &doing);
+    let mut flow = format!(
+        "{} rows, {} changes",
+        HumanCount(live.rows_copied),
+        HumanCount(live.changes)
+    );
+    if let Some(lag) = live.lag_seconds {
+        let _ = write!(flow, ", {} behind", duration(lag));
+    }
+    if let Some(bytes) = live.lag_bytes.filter(|bytes| *bytes > 0) {
+        let _ = write!(flow, " ({} of log)", HumanBytes(bytes));
+    }
+    row("sent", &flow);
+    if let Some(failure) = &live.failure {
+        let retries: u64 = live.retries.values().sum();
+        row(
+            "retries",
+            &format!("{retries}, the last: {}", failure.message),
+        );
+    }
+    out
+}
+
+fn bootstraps_text(bootstraps: &[BootstrapView]) -> String {
+    if bootstraps.is_empty() {
+        return String::new();
+    }
+    let table = super::bootstrap::table(bootstraps);
+    let lines = table.lines().map(|line| format!("    {line}\n"));
+    format!("  bootstraps\n{}", lines.collect::<String>())
+}
+
+/// The bootstraps that a checkpoint keeps.
+fn bootstraps_in(document: &Value) -> Vec<Bootstrap> {
+    // None are in one of before there were any; and what cannot be read here is refused below.
+    let kept = document.get("bootstraps").cloned();
+    kept.and_then(|kept| serde_json::from_value(kept).ok())
+        .unwrap_or_default()
 }
 
 fn read(document: Value) -> Result<Checkpoint<AnyPosition>, Error> {

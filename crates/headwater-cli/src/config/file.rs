@@ -36,6 +36,34 @@ pub(crate) struct File {
     pub(crate) readers: Option<u16>,
     /// What is said about the run, on standard error.
     pub(crate) log: Option<Log>,
+    /// HTTP: the run's status and metrics, and bootstraps asked for. Off unless this or `--http` is given.
+    pub(crate) http: Option<Http>,
+}
+
+/// HTTP to the run. It always wants a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Where it listens: `HOST:PORT`, or a port alone for the loopback address. `127.0.0.1:8642` if not given.
+    #[schemars(length(min = 1))]
+    pub(crate) listen: Option<String>,
+    /// The token. Better from a variable (`${NAME}`), `token_file` or `HEADWATER_HTTP_TOKEN`.
+    pub(crate) token: Option<Secret>,
+    /// A file that holds the token, in place of `token`.
+    #[schemars(length(min = 1))]
+    pub(crate) token_file: Option<PathBuf>,
+    /// TLS. Required where others than this machine can reach it.
+    pub(crate) tls: Option<HttpTls>,
+}
+
+/// The certificate that HTTP shows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpTls {
+    /// A PEM file with the certificate and those that lead to its authority.
+    pub(crate) cert: PathBuf,
+    /// A PEM file with its private key.
+    pub(crate) key: PathBuf,
 }
 
 /// What a run does.

@@ -3,6 +3,7 @@
 mod connection;
 mod environment;
 mod file;
+mod http;
 pub(crate) mod mask;
 mod names;
 mod problem;
@@ -15,13 +16,16 @@ mod sink;
 mod tests;
 mod yaml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use headwater_core::{Error, ErrorKind};
 use serde::Deserialize;
 
 pub(crate) use environment::Lookup;
 pub(crate) use file::{Events, File, Log, LogFormat, LogLevel};
+#[cfg(test)]
+pub(crate) use http::Listen;
+pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
 pub(crate) use names::Selection;
 pub(crate) use problem::Refused;
 pub(crate) use settings::{Settings, SourceSettings, StartAt, file as file_of};
@@ -58,7 +62,12 @@ pub(crate) fn misused(message: impl Into<String>, hint: impl Into<String>) -> Er
 
 /// Reads a configuration file.
 pub(crate) fn load(path: &Path, lookup: Lookup<'_>) -> Result<File, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|cause| {
+    let text = text_of(path)?;
+    Ok(read(&path.display().to_string(), &text, lookup)?)
+}
+
+fn text_of(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|cause| {
         Error::new(
             ErrorKind::Configuration,
             "cannot read the configuration file",
@@ -66,8 +75,37 @@ pub(crate) fn load(path: &Path, lookup: Lookup<'_>) -> Result<File, Failure> {
         .with("file", path.display())
         .hint("check the path after --config, and that the file may be read")
         .caused_by(cause)
-    })?;
-    Ok(read(&path.display().to_string(), &text, lookup)?)
+    })
+}
+
+/// The checkpoint that a configuration file names. Nothing else of the file is looked at: who only asks a running process
+/// need not have its secrets.
+pub(crate) fn checkpoint_in(path: &Path, lookup: Lookup<'_>) -> Result<PathBuf, Failure> {
+    let text = text_of(path)?;
+    let refused = |problem| Refused::new(path.display().to_string(), &text, vec![problem]);
+    let Some(node) = yaml::parse(&text).map_err(refused)? else {
+        return Err(no_checkpoint(path).into());
+    };
+    let mut checkpoint = node
+        .member("checkpoint")
+        .ok_or_else(|| no_checkpoint(path))?;
+    let mut problems = Vec::new();
+    environment::substitute(&mut checkpoint, lookup, &mut problems);
+    if let Some(problem) = problems.pop() {
+        return Err(refused(problem).into());
+    }
+    match checkpoint.tree {
+        yaml::Tree::Scalar(scalar) if !scalar.text.is_empty() => Ok(scalar.text.into()),
+        _ => Err(no_checkpoint(path).into()),
+    }
+}
+
+fn no_checkpoint(path: &Path) -> Error {
+    misused(
+        "the configuration names no checkpoint, beside which the running headwater could be found",
+        "add `checkpoint: FILE` and start it again, or use HTTP",
+    )
+    .with("file", path.display())
 }
 
 /// Reads a configuration's text. All that is wrong with its form is said at once; if nothing is, all that is wrong with its

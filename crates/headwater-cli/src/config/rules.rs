@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::file::{Column, File, Iotdb, Mapping, Mysql, StartupMode, Table};
+use super::file::{Column, File, Http, Iotdb, Mapping, Mysql, StartupMode, Table};
 use super::names;
 use super::problem::{Place, Problem};
 
@@ -22,6 +22,9 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
             .as_ref()
             .and_then(|mysql| mysql.tables.as_deref());
         rules.iotdb(iotdb, tables);
+    }
+    if let Some(http) = &file.http {
+        rules.http(http);
     }
     if let Some(sink) = &file.sink
         && let Err(error) = super::sink::SinkChoice::parse(sink)
@@ -94,6 +97,25 @@ impl Rules<'_> {
                 "connections.iotdb.password_file",
                 "both `password` and `password_file` are given",
                 "keep one of them",
+            );
+        }
+    }
+
+    fn http(&mut self, http: &Http) {
+        if http.token.is_some() && http.token_file.is_some() {
+            self.say(
+                "http.token_file",
+                "both `token` and `token_file` are given",
+                "keep one of them",
+            );
+        }
+        if let Some(listen) = &http.listen
+            && let Err(error) = super::http::Listen::parse(listen)
+        {
+            self.say(
+                "http.listen",
+                error.message().to_owned(),
+                error.hint_text().unwrap_or_default(),
             );
         }
     }

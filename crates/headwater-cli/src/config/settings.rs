@@ -10,7 +10,7 @@ use headwater_mysql::config::ConnectOptions;
 
 use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
-use super::{Failure, Lookup, SinkChoice, connection, load, misused};
+use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, load, misused};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
 /// Where to read.
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) sink: SinkChoice,
     pub(crate) events: maxwell::Options,
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Where to listen for HTTP.
+    pub(crate) http: Option<HttpSettings>,
     /// The file's label.
     pub(crate) label: Option<String>,
     /// What has no effect, and should be said.
@@ -268,6 +270,7 @@ impl Settings {
                 .checkpoint
                 .clone()
                 .or_else(|| file.checkpoint.clone()),
+            http: http::resolve(&target.http, file.http.as_ref(), lookup)?,
             label: file.env.clone(),
             remarks,
             log: file.log.unwrap_or_default(),

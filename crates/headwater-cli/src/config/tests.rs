@@ -106,7 +106,7 @@ fn values_come_from_the_environment_and_stay_values() {
 fn unknown_keys_are_told_with_the_key_that_was_meant() {
     insta::assert_snapshot!(said("conections:\n  mysql: {}\nmysql:\n  host: x\n  tables:\n    - name: t\n      colums: []\niotdb:\n  mappings:\n    - table: t\n      device_field: d\n      timestamp_field: t\n      device_template: r\n      normalized: true\n      measurements: []\n"), @r"
     shop.yaml:1:1: unknown key `conections` at the top of the file
-      did you mean `connections`? expected: env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log
+      did you mean `connections`? expected: env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log, http
     shop.yaml:4:3: unknown key `host` in `mysql`
       it belongs under `connections.mysql`; expected: tables, partitioning, cdc, server_id
     shop.yaml:7:7: unknown key `colums` in `mysql.tables[0]`
@@ -165,7 +165,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
       -
     ");
     insta::assert_snapshot!(said("- a\n- b\n"), @r"
-    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log)
+    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log, http)
       -
     ");
     insta::assert_snapshot!(said("mode: cdc\n---\nmode: both\n"), @r"
@@ -402,4 +402,37 @@ mod precedence {
             Mode::Both
         );
     }
+}
+
+#[test]
+fn the_checkpoint_of_a_file_is_found_without_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.yaml");
+    let checkpoint = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        super::checkpoint_in(&path, &variables)
+    };
+    let text = "connections: {mysql: {host: h, user: u, password: '${UNSET}'}}\ncheckpoint: '${HOST}.checkpoint'\n";
+    assert_eq!(
+        checkpoint(text).unwrap(),
+        std::path::Path::new("db.internal.checkpoint")
+    );
+    for none in ["", "sink: null\n", "checkpoint: ''\n", "checkpoint: [a]\n"] {
+        assert!(checkpoint(none).is_err(), "{none}");
+    }
+    assert!(checkpoint("checkpoint: '${UNSET}'\n").is_err());
+}
+
+#[test]
+fn http_is_told_what_is_wrong_with_it_in_its_place() {
+    insta::assert_snapshot!(said("http: {listen: nowhere, token: a, token_file: b}\n"), @r"
+    shop.yaml:1:16: `nowhere` is no address to listen at
+      write HOST:PORT (127.0.0.1:8642, [::1]:8642), or a port alone for the loopback address
+    shop.yaml:1:47: both `token` and `token_file` are given
+      keep one of them
+    ");
+    insta::assert_snapshot!(said("http: {port: 8642}\n"), @r"
+    shop.yaml:1:8: unknown key `port` in `http`
+      it belongs under `connections.mysql`; expected: listen, token, token_file, tls
+    ");
 }

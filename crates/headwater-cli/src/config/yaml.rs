@@ -47,6 +47,19 @@ pub(crate) struct Key {
     pub(crate) at: Place,
 }
 
+impl Node {
+    /// The value under a key of this section, if there is one.
+    pub(crate) fn member(&self, name: &str) -> Option<Self> {
+        let Tree::Map(entries) = &self.tree else {
+            return None;
+        };
+        let mut entries = entries.iter();
+        entries
+            .find(|(key, _)| key.name == name)
+            .map(|(_, value)| value.clone())
+    }
+}
+
 impl Tree {
     /// Whether it is the absence of a value: nothing, `~` or `null`.
     pub(crate) fn is_null(&self) -> bool {

@@ -9,7 +9,8 @@ use headwater_core::progress::{Phase, Progress, TableProgress};
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Console;
-use super::pace::{Lag, Pace, as_f64, duration, rate};
+use super::bootstraps;
+use super::pace::{Pace, as_f64, duration, rate};
 
 /// The most tables that have a line of their own.
 const LINES_MAX: usize = 10;
@@ -22,7 +23,6 @@ pub(super) struct Bars {
     paces: HashMap<String, Pace>,
     rest: Pace,
     live: Pace,
-    lag: Lag,
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -45,7 +45,6 @@ impl Bars {
             paces: HashMap::new(),
             rest: Pace::default(),
             live: Pace::default(),
-            lag: Lag::default(),
         }
     }
 
@@ -132,9 +131,7 @@ impl Bars {
     fn following(&mut self, progress: &Progress, now: Instant, what: &str) {
         let rows = progress.rows_live();
         let speed = self.live.sample(now, rows);
-        let lag_s = self
-            .lag
-            .sample(rows, progress.last_change_s(), clock::now_s());
+        let lag_s = progress.counters().lag_s(clock::now_s()).unwrap_or(0);
         let lag = if speed > 0.0 {
             format!("{} behind", duration(lag_s))
         } else {
@@ -145,6 +142,7 @@ impl Bars {
             rate(speed),
             HumanCount(rows)
         );
+        text.push_str(&bootstraps::words(progress));
         let position = progress.position();
         if !position.is_empty() {
             text.push_str(&format!(" · {position}"));
@@ -221,11 +219,35 @@ pub(crate) fn percent(rows: u64, estimate: u64, is_done: bool) -> u64 {
 }
 
 /// The time left, where it can be said.
-pub(super) fn seconds_left(rows: u64, estimate: u64, speed: f64) -> Option<u64> {
+pub(crate) fn seconds_left(rows: u64, estimate: u64, speed: f64) -> Option<u64> {
     if speed <= 0.0 || rows == 0 || rows >= estimate {
         return None;
     }
     let seconds = as_f64(estimate - rows) / speed;
     // A minute is 60 s; beyond some days it is no estimate any more.
     (seconds < 1e7).then(|| std::time::Duration::from_secs_f64(seconds).as_secs())
+}
+
+/// One bar for one thing that goes on elsewhere.
+#[derive(Debug)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(crate) fn new(console: &Console) -> Self {
+        let bar = console.bars.add(ProgressBar::no_length());
+        bar.set_style(style("{prefix} {bar:24.green/black} {wide_msg}"));
+        Self(bar)
+    }
+
+    /// `done` of about `all`, which may be wrong either way.
+    pub(crate) fn show(&self, prefix: String, done: u64, all: u64, message: String) {
+        self.0.set_prefix(prefix);
+        self.0.set_message(message);
+        self.0.set_length(all.max(done).max(1));
+        self.0.set_position(done);
+    }
+
+    pub(crate) fn clear(self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use headwater_core::clock;
 use headwater_core::progress::{Phase, Progress, TableProgress};
 
-use super::pace::{Lag, Pace};
+use super::bootstraps::Bootstraps;
+use super::pace::{Pace, tenths};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// From so many tables on, the end of each is only told on request (`--log-level debug`).
@@ -23,7 +24,7 @@ pub(super) struct Lines {
     done: HashSet<String>,
     copied: Pace,
     live: Pace,
-    lag: Lag,
+    bootstraps: Bootstraps,
 }
 
 impl Lines {
@@ -37,7 +38,7 @@ impl Lines {
             done: HashSet::new(),
             copied: Pace::default(),
             live: Pace::default(),
-            lag: Lag::default(),
+            bootstraps: Bootstraps::default(),
         }
     }
 
@@ -45,6 +46,7 @@ impl Lines {
         let now = Instant::now();
         let phase = progress.phase();
         self.ended_tables(&progress.tables());
+        self.bootstraps.changes(progress);
         if phase != self.phase {
             self.change(phase, progress);
             self.phase = phase;
@@ -91,13 +93,17 @@ impl Lines {
                 let rows = progress.rows_snapshot();
                 tracing::info!(rows_copied = rows, position, "following the log");
             }
-            Phase::Waiting => tracing::info!(position, "waiting to try again"),
+            Phase::Waiting => tracing::info!(
+                position,
+                retries = progress.counters().retries().values().sum::<u64>(),
+                "waiting to try again"
+            ),
             Phase::Ended => tracing::debug!(position, "ended"),
         }
     }
 
     fn report(&mut self, phase: Phase, progress: &Progress, now: Instant) {
-        let rows_per_second = |rate: f64| (rate * 10.0).round() / 10.0;
+        self.bootstraps.report(progress, now);
         match phase {
             Phase::Copying => {
                 let tables = progress.tables();
@@ -111,8 +117,9 @@ impl Lines {
                     tables_done = done,
                     tables = tables.len(),
                     rows,
+                    rows_estimated = estimate,
                     percent = share,
-                    rows_per_second = rows_per_second(rate),
+                    rows_per_second = tenths(rate),
                     seconds_left = left_s,
                     "copying"
                 );
@@ -120,13 +127,14 @@ impl Lines {
             Phase::Streaming | Phase::CatchingUp => {
                 let rows = progress.rows_live();
                 let rate = self.live.sample(now, rows);
-                let lag_s = self
-                    .lag
-                    .sample(rows, progress.last_change_s(), clock::now_s());
+                let (counters, now_s) = (progress.counters(), clock::now_s());
                 tracing::info!(
                     changes = rows,
-                    changes_per_second = rows_per_second(rate),
-                    lag_seconds = lag_s,
+                    changes_per_second = tenths(rate),
+                    lag_seconds = counters.lag_s(now_s),
+                    lag_bytes = counters.lag_bytes(),
+                    checkpoint_age_seconds = counters.checkpoint_age_s(now_s),
+                    queue_batches = counters.queue().0,
                     position = progress.position(),
                     "following the log"
                 );

@@ -2,17 +2,16 @@
 //! that bars, lines and events on the same terminal do not write over each other.
 
 mod bars;
+mod bootstraps;
 pub(crate) mod console;
 mod events;
 mod lines;
 mod pace;
 
-pub(crate) use bars::percent;
-pub(crate) use console::{Console, Wishes};
+pub(crate) use bars::{Bar, percent, seconds_left};
+pub(crate) use console::{Console, Form, Wishes};
 pub(crate) use events::EventStream;
-pub(crate) use pace::duration;
-
-use console::Form;
+pub(crate) use pace::{Pace, duration, rate};
 
 use std::sync::Arc;
 use std::time::Duration;

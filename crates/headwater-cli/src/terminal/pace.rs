@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Samples of a counter over the last few seconds.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     samples: VecDeque<(Instant, u64)>,
 }
 
@@ -14,7 +14,7 @@ const SAMPLES_MAX: usize = 64;
 
 impl Pace {
     /// Adds a sample and says the rate a second.
-    pub(super) fn sample(&mut self, now: Instant, count: u64) -> f64 {
+    pub(crate) fn sample(&mut self, now: Instant, count: u64) -> f64 {
         while let Some((oldest, _)) = self.samples.front()
             && (now.duration_since(*oldest) > WINDOW || self.samples.len() >= SAMPLES_MAX)
             && self.samples.len() > 1
@@ -33,23 +33,9 @@ impl Pace {
     }
 }
 
-/// How old changes are when they go out: that of the last one that was seen to go.
-#[derive(Debug, Default)]
-pub(super) struct Lag {
-    rows: u64,
-    seconds: u64,
-}
-
-impl Lag {
-    /// Looks at the counters: changes that went out so far, when the last of them was made, and what time it is (both in
-    /// seconds since 1970). Says the lag in seconds.
-    pub(super) fn sample(&mut self, rows: u64, last_change_s: u64, now_s: u64) -> u64 {
-        if rows != self.rows {
-            self.rows = rows;
-            self.seconds = now_s.saturating_sub(last_change_s);
-        }
-        self.seconds
-    }
+/// A rate with one decimal, for log lines.
+pub(crate) fn tenths(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
 }
 
 /// Close enough for people.
@@ -59,7 +45,7 @@ pub(super) fn as_f64(count: u64) -> f64 {
 }
 
 /// `1,234/s`, with one decimal where it is slow.
-pub(super) fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if per_second > 0.0 && per_second < 10.0 {
         return format!("{per_second:.1}/s");
     }
@@ -95,14 +81,6 @@ mod tests {
         assert!((pace.sample(now, 200) - 100.0).abs() < 0.1);
         let later = start + Duration::from_secs(60);
         assert!(pace.sample(later, 200) < 4.0);
-    }
-
-    #[test]
-    fn the_lag_does_not_grow_while_nothing_comes() {
-        let mut lag = Lag::default();
-        assert_eq!(lag.sample(5, 100, 103), 3);
-        assert_eq!(lag.sample(5, 100, 160), 3);
-        assert_eq!(lag.sample(6, 159, 160), 1);
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! Bootstraps as people read them.
+
+use std::fmt::Write as _;
+
+use headwater_core::clock;
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::control::view::{BootstrapView, Limits, State};
+use crate::terminal::{duration, rate};
+
+/// The heads of the columns.
+const HEADS: [&str; 8] = [
+    "ID", "STATE", "DONE", "ROWS", "RATE", "LEFT", "LIMIT", "TABLES",
+];
+/// So many tables are named.
+const NAMED_MAX: usize = 3;
+
+/// One line each, with what went wrong below.
+pub(crate) fn table(bootstraps: &[BootstrapView]) -> String {
+    let mut lines = vec![HEADS.map(str::to_owned)];
+    lines.extend(bootstraps.iter().map(cells));
+    let width = |column: usize| {
+        let widths = lines.iter().map(|cells| cells[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let mut out = String::new();
+    for (index, cells) in lines.iter().enumerate() {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+        let Some(bootstrap) = index.checked_sub(1).and_then(|index| bootstraps.get(index)) else {
+            continue;
+        };
+        for remark in remarks(bootstrap) {
+            let _ = writeln!(out, "{:width$}  {remark}", "", width = widths[0]);
+        }
+    }
+    out
+}
+
+fn cells(view: &BootstrapView) -> [String; 8] {
+    let is_running = view.state == State::Running;
+    [
+        view.id.to_string(),
+        view.state.name().to_owned(),
+        format!("{}%", view.percent),
+        rows(view),
+        if is_running {
+            rate(view.rows_per_second)
+        } else {
+            String::new()
+        },
+        view.seconds_left.map(duration).unwrap_or_default(),
+        limits(view.limits),
+        tables(view),
+    ]
+}
+
+fn remarks(view: &BootstrapView) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(condition) = &view.condition {
+        remarks.push(format!("where {condition}"));
+    }
+    if let Some(comment) = &view.comment {
+        remarks.push(format!("comment: {comment}"));
+    }
+    remarks.extend(view.reason.clone());
+    remarks.extend(
+        view.failed_tables()
+            .map(|(table, reason)| format!("{table}: {reason}")),
+    );
+    remarks
+}
+
+/// `4,500 of about 10,000`, or `10,000`.
+pub(super) fn rows(view: &BootstrapView) -> String {
+    let rows = HumanCount(view.rows);
+    if view.state == State::Done {
+        rows.to_string()
+    } else {
+        format!("{rows} of about {}", HumanCount(view.rows_estimated))
+    }
+}
+
+/// The names of the tables, or how many there are.
+pub(super) fn tables(view: &BootstrapView) -> String {
+    match view.tables.len() {
+        0 => view.asked_for.join(" "),
+        count if count <= NAMED_MAX => {
+            let names: Vec<&str> = view.tables.iter().map(|one| one.table.as_str()).collect();
+            names.join(" ")
+        }
+        count => format!("{count} tables ({})", view.asked_for.join(" ")),
+    }
+}
+
+fn limits(limits: Limits) -> String {
+    let rows = limits
+        .rows_per_s
+        .map(|rows| format!("{} rows/s", HumanCount(rows)));
+    let bytes = limits
+        .bytes_per_s
+        .map(|bytes| format!("{}/s", HumanBytes(bytes)));
+    let both: Vec<String> = rows.into_iter().chain(bytes).collect();
+    both.join(", ")
+}
+
+/// What one is now, in a sentence.
+pub(super) fn sentence(view: &BootstrapView) -> String {
+    let mut out = format!(
+        "bootstrap {} is {}: {}, {} rows",
+        view.id,
+        view.state.name(),
+        tables(view),
+        rows(view),
+    );
+    let limits = limits(view.limits);
+    if !limits.is_empty() && !view.state.is_over() {
+        let _ = write!(out, ", at most {limits}");
+    }
+    if let Some(reason) = &view.reason {
+        let _ = write!(out, ": {reason}");
+    }
+    out
+}
+
+/// How long it took, or has taken.
+pub(super) fn taken(view: &BootstrapView) -> String {
+    let end = view.ended_at_s.unwrap_or_else(clock::now_s);
+    let begin = view.began_at_s.unwrap_or(view.asked_at_s);
+    duration(end.saturating_sub(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(json: serde_json::Value) -> BootstrapView {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_list_has_a_line_for_each_and_says_what_went_wrong() {
+        let running = view(serde_json::json!({
+            "id": 3, "state": "running", "asked_for": ["shop.*"], "where": "status = 'open'",
+            "limits": {"rows_per_s": 20_000, "bytes_per_s": 5_242_880}, "asked_at_s": 1, "began_at_s": 2,
+            "rows": 4500, "rows_estimated": 10_000, "percent": 45, "rows_per_second": 1999.6, "seconds_left": 3,
+            "tables": [{"table": "shop.orders", "rows": 4500, "rows_estimated": 10_000, "percent": 45, "done": false}],
+        }));
+        let failed = view(serde_json::json!({
+            "id": 12, "state": "failed", "reason": "the condition is not SQL", "asked_for": ["shop.users"],
+            "limits": {}, "asked_at_s": 1, "rows": 0, "rows_estimated": 0, "percent": 0, "rows_per_second": 0.0,
+            "tables": [{"table": "shop.users", "rows": 0, "rows_estimated": 0, "percent": 0, "done": false, "failed": "no such column"}],
+        }));
+        insta::assert_snapshot!(table(&[running.clone(), failed]), @r"
+        ID  STATE    DONE  ROWS                   RATE     LEFT  LIMIT                      TABLES
+        3   running  45%   4,500 of about 10,000  2,000/s  3 s   20,000 rows/s, 5.00 MiB/s  shop.orders
+            where status = 'open'
+        12  failed   0%    0 of about 0                                                     shop.users
+            the condition is not SQL
+            shop.users: no such column
+        ");
+        insta::assert_snapshot!(sentence(&running), @"bootstrap 3 is running: shop.orders, 4,500 of about 10,000 rows, at most 20,000 rows/s, 5.00 MiB/s");
+    }
+}
