@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use headwater_core::bootstrap::Bootstrap;
 use headwater_core::checkpoint::{Checkpoint, TableCopy};
 use headwater_core::position::Position;
 use headwater_core::{Error, ErrorKind, clock};
@@ -43,11 +42,10 @@ pub(crate) async fn run(status: &Status) -> Result<Exit, Failure> {
             format!("{}: not written yet\n{}", path.display(), live_text(&live))
         }));
     };
-    let kept = bootstraps_in(&document);
     let checkpoint = read(document)?;
     let bootstraps = match &live {
         Some(live) => live.bootstraps.clone(),
-        None => (kept.iter())
+        None => (checkpoint.bootstraps.iter())
             .map(|one| BootstrapView::of(one, 0.0))
             .collect(),
     };
@@ -127,14 +125,6 @@ fn bootstraps_text(bootstraps: &[BootstrapView]) -> String {
     let table = super::bootstrap::table(bootstraps);
     let lines = table.lines().map(|line| format!("    {line}\n"));
     format!("  bootstraps\n{}", lines.collect::<String>())
-}
-
-/// The bootstraps that a checkpoint keeps.
-fn bootstraps_in(document: &Value) -> Vec<Bootstrap> {
-    // None are in one of before there were any; and what cannot be read here is refused below.
-    let kept = document.get("bootstraps").cloned();
-    kept.and_then(|kept| serde_json::from_value(kept).ok())
-        .unwrap_or_default()
 }
 
 fn read(document: Value) -> Result<Checkpoint<AnyPosition>, Error> {

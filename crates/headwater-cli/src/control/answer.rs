@@ -172,8 +172,7 @@ async fn act(watched: &Watched, id: u64, action: Action) -> Result<Answer, Refus
     Ok(Answer::json(StatusCode::OK, &watched.view(&bootstrap)))
 }
 
-/// The engine's answer, if it comes in time. A command that is given up is not done later: the engine leaves out those whose
-/// answer nobody waits for.
+/// The engine's answer, if it comes in time. A command whose answer nobody waits for any more may still be done.
 async fn in_time<T>(
     answer: impl Future<Output = headwater_core::Result<T>>,
 ) -> headwater_core::Result<T> {
@@ -183,7 +182,7 @@ async fn in_time<T>(
             ErrorKind::Timeout,
             format!("the run did not take the command within {COMMAND_S_MAX} s"),
         )
-        .hint("look at /status (`headwater status`): it takes commands while it copies and streams, not while its server is away"));
+        .hint("it may still do it: look at /bootstraps (`headwater bootstrap list`) before asking again"));
     };
     answer
 }

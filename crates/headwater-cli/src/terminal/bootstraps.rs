@@ -60,10 +60,8 @@ fn say(one: &Bootstrap) {
         BootstrapState::Failed { reason } => {
             tracing::warn!(id, rows, tables, "bootstrap failed: {reason}");
         }
-        BootstrapState::Waiting => {
-            let asked_for = one.request.tables.join(" ");
-            tracing::info!(id, tables, asked_for, "bootstrap waiting");
-        }
+        // That it was asked for is told where it is taken.
+        BootstrapState::Waiting => {}
         state => tracing::info!(id, rows, tables, "bootstrap {}", state.name()),
     }
 }

@@ -6,7 +6,11 @@ use std::process::{Command, Output, Stdio};
 /// The binary, with nothing of the environment that it looks at.
 pub(crate) fn headwater() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
-    for name in ["HEADWATER_MYSQL_PASSWORD", "HEADWATER_FAILPOINTS"] {
+    for name in [
+        "HEADWATER_MYSQL_PASSWORD",
+        "HEADWATER_HTTP_TOKEN",
+        "HEADWATER_FAILPOINTS",
+    ] {
         command.env_remove(name);
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());

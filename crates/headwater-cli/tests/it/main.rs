@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bootstrap;
 mod command;
 mod failures;
 mod kills;

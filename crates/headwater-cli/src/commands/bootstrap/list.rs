@@ -67,11 +67,14 @@ fn remarks(view: &BootstrapView) -> Vec<String> {
     if let Some(comment) = &view.comment {
         remarks.push(format!("comment: {comment}"));
     }
-    remarks.extend(view.reason.clone());
-    remarks.extend(
-        view.failed_tables()
-            .map(|(table, reason)| format!("{table}: {reason}")),
-    );
+    let failed = view.failed_tables();
+    let failed: Vec<String> = failed
+        .map(|(table, reason)| format!("{table}: {reason}"))
+        .collect();
+    if failed.is_empty() {
+        remarks.extend(view.reason.clone());
+    }
+    remarks.extend(failed);
     remarks
 }
 
@@ -121,7 +124,9 @@ pub(super) fn sentence(view: &BootstrapView) -> String {
     if !limits.is_empty() && !view.state.is_over() {
         let _ = write!(out, ", at most {limits}");
     }
-    if let Some(reason) = &view.reason {
+    if let Some(reason) = &view.reason
+        && view.failed_tables().next().is_none()
+    {
         let _ = write!(out, ": {reason}");
     }
     out
@@ -160,7 +165,6 @@ mod tests {
         3   running  45%   4,500 of about 10,000  2,000/s  3 s   20,000 rows/s, 5.00 MiB/s  shop.orders
             where status = 'open'
         12  failed   0%    0 of about 0                                                     shop.users
-            the condition is not SQL
             shop.users: no such column
         ");
         insta::assert_snapshot!(sentence(&running), @"bootstrap 3 is running: shop.orders, 4,500 of about 10,000 rows, at most 20,000 rows/s, 5.00 MiB/s");
