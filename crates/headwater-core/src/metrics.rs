@@ -80,4 +80,42 @@ mod tests {
             "run `headwater schema metrics > docs/metrics.md`"
         );
     }
+    /// The names of metrics that stand in a text.
+    fn named_in(text: &str) -> impl Iterator<Item = &str> {
+        let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+        text.split(move |c| !is_part(c))
+            .filter(|word| word.starts_with("headwater_"))
+    }
+
+    #[test]
+    fn the_dashboard_shows_every_metric_and_none_that_does_not_exist() {
+        let dashboard = include_str!("../../../docs/grafana-dashboard.json");
+        let base = |name: &str| {
+            let histogram = ["_bucket", "_sum", "_count"];
+            let bases = histogram.iter().filter_map(|end| name.strip_suffix(end));
+            let mut all = bases.chain([name]);
+            all.find_map(|base| super::ALL.iter().find(|metric| metric.name == base))
+        };
+        for name in named_in(dashboard) {
+            assert!(base(name).is_some(), "there is no metric {name}");
+        }
+        for metric in super::ALL {
+            let mut shown = named_in(dashboard).filter_map(base);
+            assert!(
+                shown.any(|one| one == metric),
+                "{} is not shown",
+                metric.name
+            );
+        }
+        let document: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        assert!(document["panels"].as_array().unwrap().len() > 10);
+    }
+
+    #[test]
+    fn the_page_names_no_metric_that_does_not_exist() {
+        for name in named_in(&super::page()) {
+            let is_listed = super::ALL.iter().any(|metric| metric.name == name);
+            assert!(is_listed, "there is no metric {name}");
+        }
+    }
 }
