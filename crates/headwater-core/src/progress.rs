@@ -198,7 +198,6 @@ impl Progress {
         self.rows_live.fetch_add(rows, Ordering::Relaxed);
         self.last_change_s
             .store(u64::from(last_change_s), Ordering::Relaxed);
-        self.counters.read_up_to(Some(u64::from(last_change_s)));
     }
 
     pub(crate) fn add_snapshot(&self, rows: u64) {

@@ -174,6 +174,12 @@ pub trait LiveSource: Send + 'static {
     /// Table definitions valid at the last point returned, if they changed since this was last asked.
     fn definitions(&mut self) -> Option<Value>;
 
+    /// When the last event that was read of the log happened, whether it was delivered or not, in seconds since 1970; none at
+    /// the log's end. For people, never for correctness.
+    fn read_up_to(&self) -> Option<u64> {
+        None
+    }
+
     /// Everything up to `point` is durable in every sink: it need not be kept any longer.
     fn acknowledge(&mut self, point: &LogPoint<Self::Position>);
 

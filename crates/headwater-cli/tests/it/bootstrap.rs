@@ -321,7 +321,6 @@ fn the_same_is_had_over_http() {
 }
 
 #[test]
-#[ignore = "needs the engine's side"]
 fn status_and_metrics_are_true_of_the_stream() {
     let port = free_port();
     let run = Run::start(&shop("measured"), &["--http", &port.to_string()]);

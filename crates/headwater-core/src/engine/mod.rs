@@ -90,6 +90,7 @@ pub async fn run<S: Source, K: Sink>(
             progress.set_phase(Phase::Ended);
             return Err(error);
         }
+        progress.counters().retried(&error);
         let wait = options.retry.wait(attempt, &mut random);
         tracing::warn!(
             wait_ms = wait.as_secs_f64() * 1000.0,
@@ -141,8 +142,14 @@ struct Attempt<'a, S: Source> {
 impl<S: Source> Shared<'_, S> {
     fn load(&self) -> Result<Checkpoint<S::Position>> {
         let configuration = &self.options.configuration;
+        let counters = self.progress.counters();
+        counters.queue_emptied();
         match self.store.load()? {
-            Some(document) => Checkpoint::from_document(document, self.identity, configuration),
+            Some(document) => {
+                let found = Checkpoint::from_document(document, self.identity, configuration)?;
+                counters.found_checkpoint(found.written_at_s);
+                Ok(found)
+            }
             None => Ok(Checkpoint::new(
                 self.options.run_name.clone(),
                 self.identity.clone(),
@@ -178,6 +185,7 @@ impl<S: Source> Shared<'_, S> {
             Arc::clone(self.store),
             checkpoint.clone(),
             self.options.checkpoint_interval,
+            Arc::clone(self.progress),
         );
         let writing = tokio::spawn(writer.run());
         let bootstraps = Bootstraps::new(checkpoint.bootstraps.clone(), Arc::clone(self.progress));

@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
+use crate::progress::Progress;
 use crate::sink::{CheckpointStore, Durability, Receipt, Sink};
 use crate::source::LogPoint;
 
@@ -57,6 +58,7 @@ pub(super) struct WriterHandle<P> {
     work: mpsc::Sender<Work<P>>,
     pub(super) pool: Pool,
     pub(super) durable: watch::Receiver<Option<LogPoint<P>>>,
+    progress: Arc<Progress>,
 }
 
 impl<P> Clone for WriterHandle<P> {
@@ -65,6 +67,7 @@ impl<P> Clone for WriterHandle<P> {
             work: self.work.clone(),
             pool: self.pool.clone(),
             durable: self.durable.clone(),
+            progress: Arc::clone(&self.progress),
         }
     }
 }
@@ -77,7 +80,7 @@ impl<P: Position> WriterHandle<P> {
             note,
             saved: None,
         };
-        self.work.send(work).await.map_err(|_| writer_gone())
+        self.put(work).await
     }
 
     /// Hands a note on and waits until it is in the checkpoint.
@@ -88,8 +91,15 @@ impl<P: Position> WriterHandle<P> {
             note,
             saved: Some(saved),
         };
-        self.work.send(work).await.map_err(|_| writer_gone())?;
+        self.put(work).await?;
         wait.await.map_err(|_| writer_gone())
+    }
+
+    async fn put(&self, work: Work<P>) -> Result<()> {
+        let place = self.work.reserve().await.map_err(|_| writer_gone())?;
+        self.progress.counters().queued(work.batch.size_bytes());
+        place.send(work);
+        Ok(())
     }
 
     /// Resolves when the writer has ended, which it does by itself only after a failure.
@@ -112,6 +122,7 @@ pub(super) struct Writer<P, K> {
     store: Arc<dyn CheckpointStore>,
     checkpoint: Checkpoint<P>,
     interval: Duration,
+    progress: Arc<Progress>,
     /// Rows or notes since the last save.
     dirty: bool,
     /// Something is going out that cannot be taken up in the middle: nothing may be saved until it is whole.
@@ -124,6 +135,7 @@ pub(super) fn writer<P: Position, K: Sink>(
     store: Arc<dyn CheckpointStore>,
     checkpoint: Checkpoint<P>,
     interval: Duration,
+    progress: Arc<Progress>,
 ) -> (Writer<P, K>, WriterHandle<P>) {
     let (send, receive) = mpsc::channel(QUEUE_BATCHES);
     let (durable, watch) = watch::channel(None);
@@ -132,6 +144,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         work: send,
         pool: pool.clone(),
         durable: watch,
+        progress: Arc::clone(&progress),
     };
     let writer = Writer {
         work: receive,
@@ -141,6 +154,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         store,
         checkpoint,
         interval,
+        progress,
         dirty: false,
         held: false,
     };
@@ -178,6 +192,7 @@ impl<P: Position, K: Sink> Writer<P, K> {
                 self.work.recv().await
             };
             let Some(work) = work else { break };
+            self.progress.counters().unqueued(work.batch.size_bytes());
             // What is out before a hold is saved with it.
             let was_held = self.held;
             self.take(work.batch, work.note).await?;
@@ -198,6 +213,7 @@ impl<P: Position, K: Sink> Writer<P, K> {
     async fn take(&mut self, batch: Batch, note: Note<P>) -> Result<()> {
         if !batch.is_empty() {
             self.sink.write(&batch, Durability::Accepted).await?;
+            self.progress.counters().wrote(&batch);
         }
         self.pool.give(batch);
         match note {
@@ -234,6 +250,7 @@ impl<P: Position, K: Sink> Writer<P, K> {
             .caused_by(cause)
         })?;
         store_document(&self.store, document).await?;
+        self.progress.counters().saved(self.checkpoint.written_at_s);
         self.dirty = false;
         self.durable.send_replace(self.checkpoint.log.clone());
         Ok(())

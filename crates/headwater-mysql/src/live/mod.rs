@@ -263,6 +263,10 @@ impl LiveSource for Live {
         catalog_to_value(&self.state.tables.catalog).ok()
     }
 
+    fn read_up_to(&self) -> Option<u64> {
+        self.state.read_up_to_s
+    }
+
     fn acknowledge(&mut self, _point: &LogPoint<BinlogPosition>) {}
 
     async fn close(self) {

@@ -86,6 +86,8 @@ pub(super) struct State {
     in_transaction: bool,
     prepared: Vec<Prepared>,
     warned_of_statements: bool,
+    /// When the last event happened; none after a heartbeat, which comes at the end of the log.
+    pub(super) read_up_to_s: Option<u64>,
 }
 
 impl State {
@@ -112,6 +114,7 @@ impl State {
             in_transaction: false,
             prepared: Vec::new(),
             warned_of_statements: false,
+            read_up_to_s: None,
             rules,
             settings,
         }
@@ -178,6 +181,10 @@ impl State {
     }
 
     fn take(&mut self, event: &Event<'_>, batch: &mut Batch) -> Result<Option<Ready>> {
+        // Events that the server makes up have no time.
+        if event.header.timestamp_s > 0 {
+            self.read_up_to_s = Some(u64::from(event.header.timestamp_s));
+        }
         match event.header.event_type {
             et::TABLE_MAP => {
                 if let Mapping::Unknown(id, table) = self.tables.map(event.body)? {
@@ -232,6 +239,7 @@ impl State {
             Body::Rotate(rotate) => self.rotate(&rotate.file, rotate.position, &event.header),
             Body::Statement(_) if self.settings.with_query => self.buffer.push(event)?,
             Body::Incident { .. } | Body::StatementPart | Body::Unknown => self.warn_of(event),
+            Body::Heartbeat => self.read_up_to_s = None,
             Body::FormatDescription(_)
             | Body::Stop
             | Body::GtidList(_)
@@ -239,7 +247,6 @@ impl State {
             | Body::TableMap(_)
             | Body::Rows(_)
             | Body::Statement(_)
-            | Body::Heartbeat
             | Body::BinlogCheckpoint
             | Body::Ignorable => {}
         }
