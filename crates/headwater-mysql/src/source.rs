@@ -195,10 +195,7 @@ impl Source for MysqlSource {
         Ok(definitions.tables.iter().map(info).collect())
     }
 
-    async fn open_chunk(
-        &self,
-        request: ChunkRequest<'_, BinlogPosition>,
-    ) -> Result<Cuts<Reader>> {
+    async fn open_chunk(&self, request: ChunkRequest<'_, BinlogPosition>) -> Result<Cuts<Reader>> {
         chunk::open(self, request).await
     }
 

@@ -342,7 +342,9 @@ fn chosen(request: &BootstrapRequest, known: &[TableInfo]) -> Result<Vec<TableBo
             if failed.is_some() && !pattern.contains('*') {
                 return Err(Error::new(ErrorKind::Unsupported, NO_KEY)
                     .with("table", name)
-                    .hint("give the table a primary key, or copy it anew with `headwater backfill`"));
+                    .hint(
+                        "give the table a primary key, or copy it anew with `headwater backfill`",
+                    ));
             }
             chosen.push(TableBootstrap {
                 copy: TableCopy::unread(&info.schema, info.estimated_rows),

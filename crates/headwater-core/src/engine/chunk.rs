@@ -42,7 +42,7 @@ pub(super) struct Wanted<P> {
 /// What was read.
 pub(super) enum Read<P> {
     /// Rows.
-    Rows(Filled<P>),
+    Rows(Box<Filled<P>>),
     /// The table has another key than before.
     OtherKey(TableInfo),
 }
@@ -65,7 +65,7 @@ pub(super) struct Chunk<'a, P> {
     pub(super) wanted: Wanted<P>,
     reading: Option<Reading<'a, P>>,
     /// Its rows, once they are read.
-    pub(super) filled: Option<Filled<P>>,
+    pub(super) filled: Option<Box<Filled<P>>>,
     noted: Noted,
 }
 
@@ -173,13 +173,13 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
     let rows = fill(&mut reader, &wanted.table, &mut range, wanted.rows).await;
     reader.close().await;
     let (rows, high) = rows?;
-    Ok(Read::Rows(Filled {
+    Ok(Read::Rows(Box::new(Filled {
         rows,
         range,
         high,
         schema: info.schema,
         took: began.elapsed(),
-    }))
+    })))
 }
 
 /// What the stream says of a table since its chunk was begun.
@@ -257,9 +257,10 @@ impl Noted {
             .rows()
             .map(|row| {
                 let key = row.after().and_then(|image| Key::of(&image));
-                match key.is_some_and(|key| self.touched.contains_key(&key)) {
-                    true => Verdict::Drop,
-                    false => Verdict::Keep,
+                if key.is_some_and(|key| self.touched.contains_key(&key)) {
+                    Verdict::Drop
+                } else {
+                    Verdict::Keep
                 }
             })
             .collect();

@@ -70,7 +70,9 @@ impl Pace {
         let rows_max = limits
             .rows_per_s
             .map_or(rows_max, |rows| rows_max.min(rows / 4));
-        self.rows = self.rows.clamp(CHUNK_ROWS_MIN, rows_max.max(CHUNK_ROWS_MIN));
+        self.rows = self
+            .rows
+            .clamp(CHUNK_ROWS_MIN, rows_max.max(CHUNK_ROWS_MIN));
     }
 
     fn fail(&mut self) {
@@ -193,7 +195,9 @@ impl<'a, S: Source> Attempt<'a, S> {
         let open = &open[..open.len().min(at_once)];
         let is_last = |wanted: &Wanted<_>| {
             let (id, table) = (&wanted.id, &wanted.table);
-            pace.last.as_ref().is_some_and(|last| (&last.0, &last.1) == (id, table))
+            pace.last
+                .as_ref()
+                .is_some_and(|last| (&last.0, &last.1) == (id, table))
         };
         let after = open.iter().position(is_last).map_or(0, |at| at + 1);
         let next = open.get(after).or_else(|| open.first())?.clone();
@@ -310,8 +314,12 @@ impl<'a, S: Source> Attempt<'a, S> {
         let at_s = clock::now_s();
         if !announced {
             let table = table.clone();
-            self.mark(ChangeKind::BootstrapStart, &schema, Change::Announced { id, table, at_s })
-                .await?;
+            self.mark(
+                ChangeKind::BootstrapStart,
+                &schema,
+                Change::Announced { id, table, at_s },
+            )
+            .await?;
         }
         let rows = (untouched.len() + changed.len()) as u64;
         let bytes = (untouched.size_bytes() + changed.size_bytes()) as u64;

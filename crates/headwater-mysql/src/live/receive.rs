@@ -15,7 +15,7 @@ use crate::decode::event::{Body, Event, EventHeader, Query, XaPrepare, event_typ
 use crate::gtid::Tsid;
 use crate::position::{BinlogPosition, compare_names};
 use crate::schema::ddl::{self, Effect};
-use crate::schema::{Happened, ServerRules};
+use crate::schema::{CatalogEvent, Happened, ServerRules};
 use crate::source::Settings;
 
 /// The GTID of the group of events being read.
@@ -456,6 +456,16 @@ impl State {
         }
     }
 
+    /// A place in the stream at which a table's definition, or what it holds, is another without a change of rows.
+    fn mark_change(&mut self, event: &CatalogEvent, header: &EventHeader, batch: &mut Batch) {
+        if matches!(event.what, Happened::Truncated | Happened::Dropped) {
+            return;
+        }
+        if let Some(schema) = self.tables.schema(&event.table) {
+            batch.push_table_mark(ChangeKind::Ddl, &schema, header.timestamp_s);
+        }
+    }
+
     fn ddl(&mut self, query: &Query<'_>, header: &EventHeader, batch: &mut Batch) {
         let effects = ddl::parse(&query.sql(), &self.rules.of(query));
         if effects.contains(&Effect::StatementRows) {
@@ -465,6 +475,7 @@ impl State {
             if event.shadow {
                 continue;
             }
+            self.mark_change(&event, header, batch);
             match event.what {
                 Happened::Truncated => {
                     let table = &event.table;

@@ -56,7 +56,9 @@ async fn definition(
     let selection = Selection::Tables(vec![request.table.clone()]);
     let tables = read_definitions(&mut control.connection, &selection).await?;
     if tables.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, "the table has gone").with("table", request.table));
+        return Err(
+            Error::new(ErrorKind::NotFound, "the table has gone").with("table", request.table)
+        );
     }
     let tables = tables.into_iter();
     Ok(Definitions {

@@ -56,7 +56,7 @@ pub(crate) async fn open(
                 .is_none_or(|at_least| cut.includes(at_least))
         });
         if steady && late_enough {
-            let rules = control.rules.clone();
+            let rules = control.rules;
             let condition = |table: &TableName| source.settings.condition(table, &rules);
             return finish(condition, control, connections, cuts, &before);
         }

@@ -261,7 +261,8 @@ impl Run {
         let task = tokio::spawn({
             let (progress, stop, ended) = (Arc::clone(&progress), stop.clone(), Arc::clone(&ended));
             async move {
-                let result = engine::run(&source, sink, store, options, progress, stop, commands).await;
+                let result =
+                    engine::run(&source, sink, store, options, progress, stop, commands).await;
                 *ended.lock().unwrap() = format!("{result:?}");
                 result
             }

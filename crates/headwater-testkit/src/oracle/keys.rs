@@ -168,14 +168,20 @@ fn rebootstrapped(truth: &Truth, found: &[Step], began: Began) -> Result<(), Str
         return Err("more changes came than happened".into());
     };
     let is_there = began == Began::WithCopy && truth.state(place).is_some();
-    if is_there && found.first().is_none_or(|step| step.kind != Kind::Bootstrap) {
+    if is_there
+        && found
+            .first()
+            .is_none_or(|step| step.kind != Kind::Bootstrap)
+    {
         return Err("a row that was there at its cut was never bootstrapped".into());
     }
     for (number, step) in found.iter().enumerate() {
         if step.kind != Kind::Bootstrap {
             let expected = truth.steps.get(place).map(|(_, step)| step);
             if expected != Some(step) {
-                return Err(format!("event {number} is {step:?}, but the change was {expected:?}"));
+                return Err(format!(
+                    "event {number} is {step:?}, but the change was {expected:?}"
+                ));
             }
             place += 1;
         } else if truth.state(place) != step.after.as_ref() {

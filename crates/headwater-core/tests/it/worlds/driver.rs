@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::operator::Operator;
 use headwater_core::bootstrap::control;
 use headwater_core::engine::{self, Ended, Mode, Options, Start, Summary, Until};
 use headwater_core::position::HandoffToken;
@@ -12,7 +13,6 @@ use headwater_core::{ErrorKind, Result};
 use headwater_testkit::fault::{Faults, Faulty};
 use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World, meets};
 use headwater_testkit::oracle::{Delivery, Event, Oracle, Violation};
-use super::operator::Operator;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;

@@ -40,7 +40,10 @@ impl Operator {
             }
             if is_quiet || asked == ASKED_MAX {
                 // What was paused must not stay so.
-                for paused in open.iter().filter(|found| found.state == BootstrapState::Paused) {
+                for paused in open
+                    .iter()
+                    .filter(|found| found.state == BootstrapState::Paused)
+                {
                     let _ = control.act(paused.id, Action::Resume).await;
                 }
             }
