@@ -50,6 +50,8 @@ pub struct Transaction {
     pub thread_id: Option<u32>,
     /// The statement's text, where the log says it (row-query events; DDL).
     pub query: Option<Arc<str>>,
+    /// A remark of whoever asked for these rows: of bootstraps only, which are in no transaction.
+    pub comment: Option<Arc<str>>,
 }
 
 /// Where an image's cells begin within the batch.
@@ -241,6 +243,22 @@ impl Batch {
     pub fn drop_rows(&mut self, first: usize, count: usize) {
         let end = first.saturating_add(count).min(self.rows.len());
         self.rows.drain(first.min(end)..end);
+    }
+
+    /// Gives all rows that are in no transaction a remark.
+    pub fn set_comment(&mut self, comment: &Arc<str>) {
+        let remark = Transaction {
+            comment: Some(Arc::clone(comment)),
+            ..Transaction::default()
+        };
+        let number = self.add_transaction(remark);
+        for row in self
+            .rows
+            .iter_mut()
+            .filter(|row| row.transaction == u32::MAX)
+        {
+            row.transaction = number;
+        }
     }
 
     /// Marks the last row as the last of its transaction.

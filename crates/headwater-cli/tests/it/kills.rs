@@ -257,16 +257,18 @@ fn prepare(scene: &Scene) -> Instance {
     server
 }
 
+fn keys() -> Keys {
+    let key = |table: &&str| (format!("{DATABASE}.{table}"), key_columns(table));
+    TABLES.iter().map(key).collect()
+}
+
 async fn play(scene: Scene) {
     let seed = seed();
     let folder = tempfile::tempdir().unwrap();
     let server = prepare(&scene);
     let options = ConnectOptions::from_url(&server.url("root", "", DATABASE)).unwrap();
 
-    let keys: Keys = TABLES
-        .iter()
-        .map(|table| (format!("{DATABASE}.{table}"), key_columns(table)))
-        .collect();
+    let keys = keys();
     let mut history = History::new(keys.clone());
     let mut connection = Connection::connect(&options).await.unwrap();
     let mut writers: Vec<Writer> = (0..WRITERS)
@@ -319,20 +321,19 @@ async fn play(scene: Scene) {
     if let Some(last) = last {
         every_row_came(seed, &last, &keys, &expected);
     }
-    let delivery = if scene.bootstraps {
-        Delivery::Rebootstrapped
-    } else {
-        Delivery::Exact
+    let told = Told {
+        folder: folder.path(),
+        log: &log,
+        delivery: scene.delivery(),
     };
-    judge(
-        seed,
-        folder.path(),
-        &oracle,
-        &keys,
-        expected,
-        &log,
-        delivery,
-    );
+    judge(seed, &told, &oracle, &keys, expected);
+}
+
+/// What a scene left behind, and what its events promise.
+struct Told<'a> {
+    folder: &'a Path,
+    log: &'a str,
+    delivery: Delivery,
 }
 
 fn every_row_came(seed: u64, lines: &[String], keys: &Keys, expected: &[(String, Image)]) {
@@ -345,17 +346,10 @@ fn every_row_came(seed: u64, lines: &[String], keys: &Keys, expected: &[(String,
     }
 }
 
-fn judge(
-    seed: u64,
-    folder: &Path,
-    oracle: &Oracle,
-    keys: &Keys,
-    expected: Vec<(String, Image)>,
-    log: &str,
-    delivery: Delivery,
-) {
+fn judge(seed: u64, told: &Told<'_>, oracle: &Oracle, keys: &Keys, expected: Vec<(String, Image)>) {
     let tail = || {
-        log.lines()
+        told.log
+            .lines()
             .rev()
             .take(60)
             .collect::<Vec<_>>()
@@ -364,7 +358,7 @@ fn judge(
             .collect::<Vec<_>>()
             .join("\n")
     };
-    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    let text = fs::read_to_string(told.folder.join("events.jsonl")).unwrap();
     let events = from_json_lines(&text, keys)
         .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", tail()));
     let mut tables: std::collections::BTreeMap<String, Vec<_>> =
@@ -378,7 +372,7 @@ fn judge(
     oracle.check_tables(&tables).unwrap_or_else(|violation| {
         panic!("seed {seed}: the writers' record is wrong: {violation}")
     });
-    if let Err(violation) = oracle.check(&events, delivery) {
+    if let Err(violation) = oracle.check(&events, told.delivery) {
         let kept = std::env::temp_dir().join(format!("headwater-kills-{seed}.jsonl"));
         fs::write(&kept, &text).unwrap();
         panic!(

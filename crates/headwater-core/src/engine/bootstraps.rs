@@ -231,6 +231,16 @@ impl Bootstraps {
         look(&self.locked())
     }
 
+    /// Whether all rows of a table are out.
+    pub(super) fn is_read(&self, id: BootstrapId, table: &TableName) -> bool {
+        self.look(|list| {
+            let found = list.iter().find(|found| found.id == id);
+            let tables = found.map_or(&[][..], |found| found.tables.as_slice());
+            let part = tables.iter().find(|part| part.copy.name == *table);
+            part.is_some_and(|part| part.copy.coverage.is_complete())
+        })
+    }
+
     /// Takes commands for as long as it is polled.
     pub(super) async fn serve<S: Source>(
         &self,

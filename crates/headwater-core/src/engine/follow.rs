@@ -288,8 +288,8 @@ impl<'a, S: Source> Attempt<'a, S> {
     async fn emit(&mut self, chunk: Chunk<'a, S::Position>, pace: &mut Pace) -> Result<()> {
         let (id, table) = (chunk.wanted.id, chunk.wanted.table.clone());
         let Closed {
-            untouched,
-            changed,
+            mut untouched,
+            mut changed,
             range,
             schema,
             took,
@@ -306,9 +306,10 @@ impl<'a, S: Source> Attempt<'a, S> {
             let found = list.iter().find(|found| found.id == id)?;
             let mut tables = found.tables.iter();
             let part = tables.find(|part| part.copy.name == table)?;
-            Some((found.request.limits, part.copy.announced))
+            let comment = found.request.comment.as_deref().map(Arc::<str>::from);
+            Some((found.request.limits, part.copy.announced, comment))
         });
-        let Some((limits, announced)) = known else {
+        let Some((limits, announced, comment)) = known else {
             return Ok(());
         };
         let at_s = clock::now_s();
@@ -317,12 +318,17 @@ impl<'a, S: Source> Attempt<'a, S> {
             self.mark(
                 ChangeKind::BootstrapStart,
                 &schema,
+                comment.as_ref(),
                 Change::Announced { id, table, at_s },
             )
             .await?;
         }
         let rows = (untouched.len() + changed.len()) as u64;
         let bytes = (untouched.size_bytes() + changed.size_bytes()) as u64;
+        if let Some(comment) = &comment {
+            untouched.set_comment(comment);
+            changed.set_comment(comment);
+        }
         self.writer.send(untouched, Note::Nothing).await?;
         let read = Change::Read {
             id,
@@ -333,16 +339,11 @@ impl<'a, S: Source> Attempt<'a, S> {
         self.send_change(changed, read).await?;
         self.shared.progress.add_snapshot(rows);
         pace.count(rows, bytes, limits, took, self.shared.options.chunk_rows);
-        let is_complete = self.bootstraps.look(|list| {
-            let found = list.iter().find(|found| found.id == id);
-            let tables = found.map_or(&[][..], |found| found.tables.as_slice());
-            let part = tables.iter().find(|part| part.copy.name == table);
-            part.is_some_and(|part| part.copy.coverage.is_complete())
-        });
-        if is_complete {
+        if self.bootstraps.is_read(id, &table) {
             self.mark(
                 ChangeKind::BootstrapComplete,
                 &schema,
+                comment.as_ref(),
                 Change::Completed { id, table, at_s },
             )
             .await?;
@@ -354,10 +355,14 @@ impl<'a, S: Source> Attempt<'a, S> {
         &mut self,
         kind: ChangeKind,
         schema: &Arc<TableSchema>,
+        comment: Option<&Arc<str>>,
         change: Change,
     ) -> Result<()> {
         let mut batch = self.writer.pool.take();
         batch.push_table_mark(kind, schema, clock::now_event_s());
+        if let Some(comment) = comment {
+            batch.set_comment(comment);
+        }
         self.send_change(batch, change).await
     }
 }

@@ -93,6 +93,9 @@ impl Encoder {
         append::push_uint(out, u64::from(row.timestamp_s()));
         if is_live {
             writer.push_transaction(out, row);
+        } else if let Some(comment) = row.transaction().and_then(|asked| asked.comment.as_deref()) {
+            out.extend_from_slice(b",\"comment\":");
+            escape::push_string(out, comment);
         }
         let (after, before) = match event {
             EventType::Delete => (row.before(), None),

@@ -65,6 +65,7 @@ impl Ready {
                 server_id: 0,
                 thread_id,
                 query: None,
+                comment: None,
             },
             bindings: None,
             number: None,

@@ -7,6 +7,7 @@
     reason = "a test ends by panicking, and its helpers with it"
 )]
 
+mod bootstrap;
 mod bounded;
 mod client;
 mod conformance;

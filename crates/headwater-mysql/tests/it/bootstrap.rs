@@ -1,0 +1,165 @@
+//! Bootstraps of the running stream, on real servers: what is asked for comes, what cannot be is told, and the stream flows on.
+
+use headwater_core::ErrorKind;
+use headwater_core::bootstrap::{Action, Bootstrap, BootstrapRequest, BootstrapState, Limits};
+use headwater_core::engine::Mode;
+use headwater_servers::Flavor;
+
+use crate::harness::{Host, Running, database, on_every_server, short, start};
+
+const ROWS: usize = 3_000;
+
+fn filled(flavor: Flavor) -> headwater_servers::Instance {
+    let server = start(flavor, &[]);
+    server.admin("CREATE DATABASE d CHARACTER SET utf8mb4; CREATE TABLE d.t (id INT PRIMARY KEY, a VARCHAR(20));");
+    let rows: Vec<String> = (1..=ROWS).map(|n| format!("({n}, 'a{n}')")).collect();
+    server.admin(&format!("INSERT INTO d.t VALUES {}", rows.join(",")));
+    server
+}
+
+fn request(table: &str) -> BootstrapRequest {
+    BootstrapRequest {
+        tables: vec![table.to_owned()],
+        ..BootstrapRequest::default()
+    }
+}
+
+async fn over(running: &Running, id: u64) -> Bootstrap {
+    let found = || {
+        let list = running.progress.bootstraps();
+        list.iter().find(|found| found.id == id).cloned()
+    };
+    running
+        .until("the bootstrap is over", |_| {
+            found().is_some_and(|found| found.state.is_over())
+        })
+        .await;
+    found().unwrap()
+}
+
+fn bootstrapped(lines: &[String]) -> Vec<String> {
+    let rows = lines
+        .iter()
+        .filter(|line| line.contains(r#""type":"bootstrap""#));
+    rows.map(|line| short(line)).collect()
+}
+
+async fn what_is_asked_for_comes_and_the_stream_flows_on(flavor: Flavor) {
+    let server = filled(flavor);
+    let streaming = server.run(database("d")).mode(Mode::Cdc).follow();
+    streaming.streams().await;
+    let all = streaming.control.ask(request("d.*")).await.unwrap();
+    assert_eq!(over(&streaming, all.id).await.state, BootstrapState::Done);
+    assert_eq!(bootstrapped(&streaming.output.lines()).len(), ROWS);
+    let even = BootstrapRequest {
+        condition: Some("id % 2 = 0".into()),
+        comment: Some("the \"even\" ones".into()),
+        origin: Some("a test".into()),
+        ..request("d.t")
+    };
+    let asked = streaming.control.ask(even.clone()).await.unwrap();
+    // Of one origin only the first counts.
+    assert_eq!(streaming.control.ask(even).await.unwrap().id, asked.id);
+    assert_eq!(over(&streaming, asked.id).await.rows(), ROWS as u64 / 2);
+    let lines = streaming.output.lines();
+    let rows = bootstrapped(&lines);
+    assert_eq!(rows.len(), ROWS + ROWS / 2);
+    assert!(
+        rows[ROWS..].iter().all(|row| row.ends_with("\"}")),
+        "{}",
+        rows[ROWS]
+    );
+    let remarks = lines
+        .iter()
+        .filter(|line| line.contains(r#","comment":"the \"even\" ones","data""#));
+    assert_eq!(remarks.count(), ROWS / 2);
+    server.admin("UPDATE d.t SET a = 'new' WHERE id = 7");
+    streaming.line_with("\"new\"").await;
+    streaming.stop().await.ok();
+}
+
+async fn what_cannot_be_bootstrapped_is_told_and_ends_alone(flavor: Flavor) {
+    let server = filled(flavor);
+    server.admin("CREATE TABLE d.keyless (a INT); CREATE TABLE d.going (id INT PRIMARY KEY); INSERT INTO d.going VALUES (1)");
+    let streaming = server.run(database("d")).mode(Mode::Cdc).follow();
+    streaming.streams().await;
+    let control = &streaming.control;
+    for (table, kind) in [
+        ("d.nothing", ErrorKind::NotFound),
+        ("d.keyless", ErrorKind::Unsupported),
+        ("t", ErrorKind::NotFound),
+    ] {
+        let error = control.ask(request(table)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.hint_text().is_some(), "{error:?}");
+    }
+    let wrong = BootstrapRequest {
+        condition: Some("nonsense = 1".into()),
+        ..request("d.t")
+    };
+    let wrong = control.ask(wrong).await.unwrap();
+    let ended = over(&streaming, wrong.id).await;
+    assert!(
+        matches!(&ended.state, BootstrapState::Failed { reason } if reason.contains("d.t")),
+        "{ended:?}"
+    );
+    let going = BootstrapRequest {
+        tables: vec!["d.going".into(), "d.t".into()],
+        limits: Limits {
+            rows_per_s: Some(1),
+            bytes_per_s: None,
+        },
+        ..BootstrapRequest::default()
+    };
+    let going = control.ask(going).await.unwrap();
+    control.act(going.id, Action::Pause).await.unwrap();
+    server.admin("DROP TABLE d.going");
+    control
+        .act(going.id, Action::Limit(Limits::default()))
+        .await
+        .unwrap();
+    control.act(going.id, Action::Resume).await.unwrap();
+    let ended = over(&streaming, going.id).await;
+    let last = ended.tables.last().unwrap();
+    assert!(last.copy.completed && last.failed.is_none(), "{ended:?}");
+    let error = control.act(going.id, Action::Pause).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+    server.admin("INSERT INTO d.t VALUES (1000000, 'last')");
+    streaming.line_with("\"last\"").await;
+    streaming.stop().await.ok();
+}
+
+async fn a_definition_that_changes_meanwhile_is_followed(flavor: Flavor) {
+    let server = filled(flavor);
+    let streaming = server.run(database("d")).mode(Mode::Cdc).follow();
+    streaming.streams().await;
+    let slow = BootstrapRequest {
+        limits: Limits {
+            rows_per_s: Some(1_000),
+            bytes_per_s: None,
+        },
+        ..request("d.t")
+    };
+    let asked = streaming.control.ask(slow).await.unwrap();
+    streaming
+        .until("some rows", |lines| !bootstrapped(lines).is_empty())
+        .await;
+    server.admin("ALTER TABLE d.t ADD COLUMN b INT DEFAULT 5 FIRST");
+    let unlimited = Action::Limit(Limits::default());
+    // Unless it is over already, which only a very slow ALTER makes it.
+    let _ = streaming.control.act(asked.id, unlimited).await;
+    assert_eq!(over(&streaming, asked.id).await.state, BootstrapState::Done);
+    let rows = bootstrapped(&streaming.output.lines());
+    assert_eq!(rows.len(), ROWS);
+    let is_right = |row: &String| {
+        row.starts_with(r#"bootstrap t {"id":"#) || row.starts_with(r#"bootstrap t {"b":5,"id":"#)
+    };
+    assert!(rows.iter().all(is_right), "{rows:#?}");
+    streaming.stop().await.ok();
+}
+
+on_every_server!(
+    what_is_asked_for_comes_and_the_stream_flows_on,
+    what_cannot_be_bootstrapped_is_told_and_ends_alone,
+    a_definition_that_changes_meanwhile_is_followed,
+);
