@@ -1,6 +1,6 @@
-//! `cargo xtask services`: the three shared servers, started, stopped, and told of.
+//! `cargo xtask services`: the shared servers, started, stopped, and told of.
 
-use headwater_servers::{Error, Flavor, Result, install, installed, services};
+use headwater_servers::{Error, Flavor, Result, install, installed, kafka, services};
 
 use crate::misused;
 
@@ -10,11 +10,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         [] | ["up"] => {
             install_missing()?;
-            Flavor::ALL.into_iter().try_for_each(up)
+            Flavor::ALL.into_iter().try_for_each(up)?;
+            kafka_up()
         }
-        ["down"] => Flavor::ALL.into_iter().try_for_each(down),
-        ["status"] => Flavor::ALL.into_iter().try_for_each(status),
-        ["env"] => Flavor::ALL.into_iter().try_for_each(env),
+        ["down"] => {
+            Flavor::ALL.into_iter().try_for_each(down)?;
+            say("Kafka", "", ended(kafka::down()?));
+            Ok(())
+        }
+        ["status"] => {
+            Flavor::ALL.into_iter().try_for_each(status)?;
+            match kafka::find()? {
+                Some(service) => println!("{:<14} {}", "Kafka", service.bootstrap),
+                None => println!("{:<14} not running", "Kafka"),
+            }
+            Ok(())
+        }
+        ["env"] => {
+            Flavor::ALL.into_iter().try_for_each(env)?;
+            println!("export {}='{}'", kafka::VARIABLE, kafka::shared()?);
+            Ok(())
+        }
         _ => Err(misused(&format!(
             "services does not know `{}`",
             words.join(" ")
@@ -31,15 +47,22 @@ pub(crate) fn install_missing() -> Result<()> {
             missing.push(flavor);
         }
     }
+    let is_kafka_missing = kafka::find()?.is_none() && kafka::installed().is_none();
+    if is_kafka_missing {
+        eprintln!("getting Kafka {} (once, 54 MB) ...", kafka::VERSION);
+    }
     std::thread::scope(|scope| {
-        let fetching: Vec<_> = missing
+        let mut fetching: Vec<_> = missing
             .into_iter()
-            .map(|flavor| scope.spawn(move || install(flavor)))
+            .map(|flavor| scope.spawn(move || install(flavor).map(drop)))
             .collect();
+        if is_kafka_missing {
+            fetching.push(scope.spawn(|| kafka::install().map(drop)));
+        }
         fetching
             .into_iter()
             .try_for_each(|thread| match thread.join() {
-                Ok(installed) => installed.map(drop),
+                Ok(installed) => installed,
                 Err(_) => Err(Error::new("getting a server ended in a panic")),
             })
     })
@@ -47,22 +70,40 @@ pub(crate) fn install_missing() -> Result<()> {
 
 fn up(flavor: Flavor) -> Result<()> {
     let service = services::up(flavor)?;
-    let how = match (service.pid, service.started) {
-        (None, _) => "from the environment",
-        (Some(_), true) => "started",
-        (Some(_), false) => "runs already",
-    };
-    println!("{:<14} {:<36} {how}", flavor.name(), shown(&service));
+    let how = how(service.pid, service.started);
+    say(flavor.name(), &shown(&service), how);
     Ok(())
 }
 
-fn down(flavor: Flavor) -> Result<()> {
-    let how = if services::down(flavor)? {
-        "stopped"
+fn kafka_up() -> Result<()> {
+    let service = kafka::up()?;
+    let how = how(service.pid, service.started);
+    say("Kafka", &service.bootstrap, how);
+    Ok(())
+}
+
+const fn how(pid: Option<u32>, started: bool) -> &'static str {
+    match (pid, started) {
+        (None, _) => "from the environment",
+        (Some(_), true) => "started",
+        (Some(_), false) => "runs already",
+    }
+}
+
+fn say(name: &str, address: &str, how: &str) {
+    if address.is_empty() {
+        println!("{name:<14} {how}");
     } else {
-        "did not run"
-    };
-    println!("{:<14} {how}", flavor.name());
+        println!("{name:<14} {address:<36} {how}");
+    }
+}
+
+const fn ended(did_run: bool) -> &'static str {
+    if did_run { "stopped" } else { "did not run" }
+}
+
+fn down(flavor: Flavor) -> Result<()> {
+    say(flavor.name(), "", ended(services::down(flavor)?));
     Ok(())
 }
 

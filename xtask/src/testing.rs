@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use headwater_servers::kafka::{self, Kafka, KafkaOptions};
 use headwater_servers::{Flavor, Instance, Options, Result, services};
 
 use crate::running::{Interrupt, run};
@@ -129,8 +130,20 @@ fn with_servers(mut command: Command, build: &[&str]) -> Result<u8> {
         };
         command.env(flavor.variable(), url);
     }
+    let (bootstrap, own_kafka) = match kafka::find()? {
+        Some(service) => (service.bootstrap, None),
+        None => {
+            let options = KafkaOptions {
+                port: Some(kafka::SHARED_PORT),
+                ..KafkaOptions::default()
+            };
+            let own = Kafka::start(&options)?;
+            (own.bootstrap(), Some(own))
+        }
+    };
+    command.env(kafka::VARIABLE, bootstrap);
     let ended = run(command, &interrupt, None)?;
-    drop(started);
+    drop((started, own_kafka));
     Ok(if ended.asked { INTERRUPTED } else { ended.code })
 }
 

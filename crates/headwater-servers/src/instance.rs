@@ -67,7 +67,7 @@ impl Instance {
     pub fn start(flavor: Flavor, options: &Options) -> Result<Self> {
         let install = install(flavor)?;
         let port = port::reserve(options.port)?;
-        let folder = new_folder(flavor)?;
+        let folder = new_folder(flavor.slug())?;
         let guard = Guard::folder(&folder)?;
         let options = options.clone();
         let mut instance = Self {
@@ -248,12 +248,12 @@ impl Drop for Instance {
 }
 
 /// A new folder for a server. Short, for the socket in it: its path must fit in 107 bytes.
-fn new_folder(flavor: Flavor) -> Result<PathBuf> {
+pub(crate) fn new_folder(name: &str) -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let doing = |path: &Path| format!("create {}", path.display());
     for _ in 0..1000 {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("headwater-{}-{}-{count}", flavor.slug(), std::process::id());
+        let name = format!("headwater-{name}-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
         match fs::create_dir(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

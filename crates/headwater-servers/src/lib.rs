@@ -11,7 +11,9 @@
 //! - [`shared`] is the server that `cargo xtask services up` or `cargo xtask test` has started, or one
 //!   whose address stands in the environment.
 //!
-//! In all of them the administrator is `root` without a password, over TCP from 127.0.0.1 and over
+//! - [`kafka`] is Kafka, in the same two ways.
+//!
+//! In all the databases the administrator is `root` without a password, over TCP from 127.0.0.1 and over
 //! the Unix socket.
 //!
 //! ```no_run
@@ -27,6 +29,8 @@
 //! | environment variable | what it does |
 //! |---|---|
 //! | `HEADWATER_TEST_MARIADB_10_11`, `HEADWATER_TEST_MARIADB_11_8`, `HEADWATER_TEST_MYSQL_9_7` | `mysql://` URL of an administrator, used as the shared server of that flavor |
+//! | `HEADWATER_TEST_KAFKA` | `HOST:PORT` of a Kafka, used as the shared one |
+//! | `KAFKA_HOME`, `JAVA_HOME` | a Kafka distribution and a Java to use, instead of what is on `PATH` or got through Maven |
 //! | `HEADWATER_CACHE` | where downloads and the shared servers' data lie, instead of `.cache` in the workspace |
 //! | `HEADWATER_DEBIAN_MIRROR` | the Debian mirror's URL, where the machine's own apt sources do not name one |
 
@@ -40,6 +44,8 @@ mod flavor;
 mod guard;
 mod install;
 mod instance;
+pub mod kafka;
+mod maven;
 mod port;
 mod process;
 pub mod services;

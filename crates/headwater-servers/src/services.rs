@@ -149,7 +149,7 @@ pub fn down(flavor: Flavor) -> Result<bool> {
     Ok(running.is_some())
 }
 
-fn end(pid: u32, folder: &Path) -> Result<()> {
+pub(crate) fn end(pid: u32, folder: &Path) -> Result<()> {
     for signal in [Signal::Terminate, Signal::Kill] {
         // It may end by itself in between.
         let _ = send_signal(pid, signal);
