@@ -54,6 +54,12 @@ impl Encoder {
         &self.options
     }
 
+    /// The type of the event that a change of this kind has (`insert`, `bootstrap`, …); none if it has no event.
+    #[must_use]
+    pub fn type_of(&self, kind: ChangeKind) -> Option<&'static str> {
+        event_type(kind, self.options.bootstrap_events).map(EventType::name)
+    }
+
     /// Appends the events of all rows to `out`, a line each.
     pub fn encode_batch(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Counts {
         let mut counts = Counts::default();

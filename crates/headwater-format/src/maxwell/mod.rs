@@ -9,8 +9,11 @@
 //! one here is right: `docs/differences-from-maxwell.md` lists each case.
 
 mod encoder;
+pub mod fallback;
 pub mod key;
+pub mod partition;
 mod plan;
+pub mod topic;
 mod value;
 
 pub use encoder::{Counts, Encoded, Encoder};

@@ -23,6 +23,13 @@ pub(super) enum EventType {
     BootstrapComplete,
 }
 
+impl EventType {
+    /// As events have it.
+    pub(super) fn name(self) -> &'static str {
+        TYPES[self as usize].1
+    }
+}
+
 const TYPES: [(EventType, &str); 7] = [
     (EventType::Insert, "insert"),
     (EventType::Update, "update"),

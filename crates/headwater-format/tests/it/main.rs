@@ -1,5 +1,6 @@
 //! Events of whole rows.
 
 mod events;
+mod routes;
 mod shape;
 mod support;
