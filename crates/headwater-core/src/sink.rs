@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What a write must have achieved when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +35,47 @@ pub struct Capabilities {
     pub idempotent: bool,
     /// [`Sink::open`] takes back everything after the checkpoint's mark, so that a crash leaves no duplicate.
     pub rewinds: bool,
+    /// It keeps the checkpoint itself, in one atomic step with the rows ([`Sink::recover`], [`Sink::commit`]). It rewinds, too.
+    pub keeps_checkpoint: bool,
     /// The largest batch it takes, in bytes.
     pub batch_bytes_max: usize,
 }
 
 /// Where batches go.
 ///
-/// Batches arrive in order, from one task. Order is kept for each key. Neither method is cancel-safe: the engine lets a
+/// Batches arrive in order, from one task. Order is kept for each key. No method is cancel-safe: the engine lets a
 /// write end, within the sink's own deadlines.
+///
+/// A sink that keeps the checkpoint ([`Capabilities::keeps_checkpoint`]) is used a little differently. The engine calls
+/// [`Sink::recover`] and goes on from the checkpoint it gives back; then [`Sink::open`], without a mark; then [`Sink::write`]
+/// with [`Durability::Accepted`] only; and [`Sink::commit`] in place of a barrier and a checkpoint store. Readers of the target
+/// see the rows of a commit all at once, or never.
 pub trait Sink: Send + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
     /// A name for logs and for the checkpoint's fingerprint: `file:events.jsonl`, `stdout`. Never a secret.
     fn name(&self) -> String;
+
+    /// Of a sink that keeps the checkpoint: takes it over and gives it back, as it was last committed; none before the first
+    /// commit. Whoever wrote to the target before, in this process or another, is fenced off: nothing of theirs that is not
+    /// committed by now ever will be. Called at the start of every attempt, so after any failure: what became of a commit whose
+    /// answer was lost is told by what is given back.
+    ///
+    /// Errors: `SinkUnavailable` (temporary), `Locked` if somebody else took over since this process did, `CheckpointDamaged`,
+    /// `CheckpointForeign`.
+    fn recover(&mut self) -> impl Future<Output = Result<Option<Value>>> + Send {
+        std::future::ready(Err(keeps_none()))
+    }
+
+    /// Of a sink that keeps the checkpoint: makes all rows written since the last commit durable together with `document`, which
+    /// takes the last one's place, or neither. An error leaves open which; [`Sink::recover`] then tells.
+    ///
+    /// Errors: as [`Sink::write`].
+    fn commit(&mut self, document: &Value) -> impl Future<Output = Result<()>> + Send {
+        let _ = document;
+        std::future::ready(Err(keeps_none()))
+    }
 
     /// Gets ready to write after `mark`, the value of the last durable receipt (none: a first start, for which a target that
     /// already holds something unknown is refused). Called again after a failure, to rewind.
@@ -66,11 +93,17 @@ pub trait Sink: Send + 'static {
     ) -> impl Future<Output = Result<Receipt>> + Send;
 }
 
+fn keeps_none() -> Error {
+    Error::new(ErrorKind::Internal, "this sink keeps no checkpoint")
+}
+
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 trait Erased: Send + 'static {
     fn capabilities(&self) -> Capabilities;
     fn name(&self) -> String;
+    fn recover(&mut self) -> Answer<'_, Option<Value>>;
+    fn commit<'a>(&'a mut self, document: &'a Value) -> Answer<'a, ()>;
     fn open<'a>(&'a mut self, mark: Option<&'a Value>) -> Answer<'a, ()>;
     fn write<'a>(&'a mut self, batch: &'a Batch, durability: Durability) -> Answer<'a, Receipt>;
 }
@@ -81,6 +114,12 @@ impl<S: Sink> Erased for S {
     }
     fn name(&self) -> String {
         Sink::name(self)
+    }
+    fn recover(&mut self) -> Answer<'_, Option<Value>> {
+        Box::pin(Sink::recover(self))
+    }
+    fn commit<'a>(&'a mut self, document: &'a Value) -> Answer<'a, ()> {
+        Box::pin(Sink::commit(self, document))
     }
     fn open<'a>(&'a mut self, mark: Option<&'a Value>) -> Answer<'a, ()> {
         Box::pin(Sink::open(self, mark))
@@ -113,6 +152,12 @@ impl Sink for AnySink {
     fn name(&self) -> String {
         self.0.name()
     }
+    async fn recover(&mut self) -> Result<Option<Value>> {
+        self.0.recover().await
+    }
+    async fn commit(&mut self, document: &Value) -> Result<()> {
+        self.0.commit(document).await
+    }
     async fn open(&mut self, mark: Option<&Value>) -> Result<()> {
         self.0.open(mark).await
     }
@@ -121,7 +166,8 @@ impl Sink for AnySink {
     }
 }
 
-/// Where checkpoints are kept: one document, replaced as a whole.
+/// Where checkpoints are kept: one document, replaced as a whole. Beside a sink that keeps the checkpoint itself it gets a copy
+/// of what was committed, and is not read.
 pub trait CheckpointStore: Send + Sync + 'static {
     /// The last document saved, if any.
     ///

@@ -11,65 +11,7 @@ use crate::schema::read_definitions;
 use crate::snapshot::control::Control;
 use crate::source::MysqlSource;
 
-/// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// A run works, with a limit that is said.
-    Warning,
-    /// A run would not work.
-    Failed,
-}
-
-/// One thing looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What was looked at.
-    pub name: String,
-    /// How it went.
-    pub level: Level,
-    /// What is there.
-    pub found: String,
-    /// What is needed, or what follows; empty where all is well.
-    pub expected: String,
-    /// The SQL that mends it.
-    pub mend: Option<String>,
-}
-
-impl Finding {
-    fn new(level: Level, name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            level,
-            found: found.into(),
-            expected: String::new(),
-            mend: None,
-        }
-    }
-
-    fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(Level::Ok, name, found)
-    }
-
-    fn warning(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(Level::Warning, name, found)
-    }
-
-    fn failed(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(Level::Failed, name, found)
-    }
-
-    fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = expected.into();
-        self
-    }
-
-    fn mend(mut self, sql: impl Into<String>) -> Self {
-        self.mend = Some(sql.into());
-        self
-    }
-}
+pub use headwater_core::finding::{Finding, Level};
 
 /// Looks at everything a run of `source` needs. Takes and gives back a lock for a moment, opens a view and a dump.
 ///

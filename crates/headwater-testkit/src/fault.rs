@@ -100,6 +100,18 @@ impl<K: Sink> Sink for Faulty<K> {
         self.sink.name()
     }
 
+    async fn recover(&mut self) -> Result<Option<Value>> {
+        self.before().await?;
+        let document = self.sink.recover().await?;
+        self.after(document)
+    }
+
+    async fn commit(&mut self, document: &Value) -> Result<()> {
+        self.before().await?;
+        self.sink.commit(document).await?;
+        self.after(())
+    }
+
     async fn open(&mut self, mark: Option<&Value>) -> Result<()> {
         self.before().await?;
         self.sink.open(mark).await

@@ -140,11 +140,11 @@ struct Attempt<'a, S: Source> {
 }
 
 impl<S: Source> Shared<'_, S> {
-    fn load(&self) -> Result<Checkpoint<S::Position>> {
+    fn checkpoint(&self, document: Option<Value>) -> Result<Checkpoint<S::Position>> {
         let configuration = &self.options.configuration;
         let counters = self.progress.counters();
         counters.queue_emptied();
-        match self.store.load()? {
+        match document {
             Some(document) => {
                 let found = Checkpoint::from_document(document, self.identity, configuration)?;
                 counters.found_checkpoint(found.written_at_s);
@@ -158,28 +158,42 @@ impl<S: Source> Shared<'_, S> {
         }
     }
 
-    async fn attempt<K: Sink>(&self, sink: &mut Option<K>) -> Result<Summary> {
-        self.progress.set_phase(Phase::Starting);
-        let checkpoint = self.load()?;
+    /// Reads the checkpoint, from where it is kept, and makes the sink ready to go on there.
+    async fn open<K: Sink>(&self, sink: &mut K) -> Result<Checkpoint<S::Position>> {
+        let document = if sink.capabilities().keeps_checkpoint {
+            sink.recover().await?
+        } else {
+            self.store.load()?
+        };
+        let checkpoint = self.checkpoint(document)?;
         if let Some(log) = &checkpoint.log {
             self.source.check_available(&log.position).await?;
         }
+        let mark = (!checkpoint.sink.is_null()).then_some(&checkpoint.sink);
+        sink.open(mark).await?;
+        Ok(checkpoint)
+    }
+
+    async fn attempt<K: Sink>(&self, sink: &mut Option<K>) -> Result<Summary> {
+        self.progress.set_phase(Phase::Starting);
         let mut taken = sink.take().ok_or_else(|| {
             Error::new(
                 ErrorKind::Internal,
                 "the sink was lost with the task that held it",
             )
         })?;
+        let checkpoint = match self.open(&mut taken).await {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                *sink = Some(taken);
+                return Err(error);
+            }
+        };
         let unread = if checkpoint.log.is_none() || taken.capabilities().rewinds {
             Unread::IsAbsent
         } else {
             Unread::MayBeThere
         };
-        let mark = (!checkpoint.sink.is_null()).then_some(&checkpoint.sink);
-        if let Err(error) = taken.open(mark).await {
-            *sink = Some(taken);
-            return Err(error);
-        }
         let (writer, handle) = writer::writer(
             taken,
             Arc::clone(self.store),

@@ -1,5 +1,6 @@
 //! The writer: the one task that owns the sink and the checkpoint. Batches reach it in order, each with a note of what is
-//! done once the batch is; progress is saved only after the sink has said that everything before it is durable.
+//! done once the batch is; progress is saved only after the sink has said that everything before it is durable, or by the sink
+//! itself in one step with the rows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -230,17 +231,12 @@ impl<P: Position, K: Sink> Writer<P, K> {
         Ok(())
     }
 
-    /// Makes everything durable, then saves what is then true.
+    /// Makes everything durable, then saves what is then true; or both at once, where the sink keeps the checkpoint.
     async fn save(&mut self) -> Result<()> {
-        let nothing = Batch::new();
-        let Receipt::Durable(mark) = self.sink.write(&nothing, Durability::Durable).await? else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "the sink answered a barrier with `accepted`",
-            )
-            .with("sink", self.sink.name()));
-        };
-        self.checkpoint.sink = mark;
+        let keeps_checkpoint = self.sink.capabilities().keeps_checkpoint;
+        if !keeps_checkpoint {
+            self.checkpoint.sink = self.barrier().await?;
+        }
         self.checkpoint.written_at_s = clock::now_s();
         let document: Value = serde_json::to_value(&self.checkpoint).map_err(|cause| {
             Error::new(
@@ -249,11 +245,28 @@ impl<P: Position, K: Sink> Writer<P, K> {
             )
             .caused_by(cause)
         })?;
+        if keeps_checkpoint {
+            self.sink.commit(&document).await?;
+        }
+        // Where the sink has kept it, this is a copy.
         store_document(&self.store, document).await?;
         self.progress.counters().saved(self.checkpoint.written_at_s);
         self.dirty = false;
         self.durable.send_replace(self.checkpoint.log.clone());
         Ok(())
+    }
+
+    /// Waits until everything written is durable; says the sink's mark.
+    async fn barrier(&mut self) -> Result<Value> {
+        let nothing = Batch::new();
+        let Receipt::Durable(mark) = self.sink.write(&nothing, Durability::Durable).await? else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "the sink answered a barrier with `accepted`",
+            )
+            .with("sink", self.sink.name()));
+        };
+        Ok(mark)
     }
 }
 

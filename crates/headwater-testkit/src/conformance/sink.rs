@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use headwater_core::batch::{Batch, ChangeKind, RowHead, Transaction};
+use headwater_core::error::ErrorKind;
 use headwater_core::schema::{KeyOrder, TableSchema};
 use headwater_core::sink::{Durability, Receipt, Sink};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::memory::numbers_schema;
 use crate::oracle::Event;
@@ -200,4 +201,85 @@ pub async fn a_target_that_lost_rows_is_refused<H: SinkHarness>(harness: &H, emp
         .await
         .expect_err("the rows have gone");
     assert!(!error.is_temporary(), "{error:?}");
+}
+
+/// Of a sink that keeps the checkpoint: the next process gets back the document of the last commit, and the rows of all
+/// commits are there, once and in order.
+pub async fn rows_and_checkpoint_are_committed_together<H: SinkHarness>(harness: &H) {
+    let schema = schema();
+    let mut sink = harness.sink();
+    assert!(sink.capabilities().keeps_checkpoint);
+    assert_eq!(sink.recover().await.expect("an empty target"), None);
+    sink.open(None).await.expect("ready");
+    for turn in 0..5 {
+        accept(&mut sink, &batch(&schema, turn * 10..turn * 10 + 5)).await;
+        accept(&mut sink, &batch(&schema, turn * 10 + 5..turn * 10 + 10)).await;
+        sink.commit(&json!({ "turn": turn }))
+            .await
+            .expect("a commit");
+    }
+    // Progress without rows.
+    sink.commit(&json!({ "turn": "last" }))
+        .await
+        .expect("a commit");
+    drop(sink);
+    assert_eq!(harness.events(), expected(&schema, 0..50));
+    let found = harness.sink().recover().await.expect("the next process");
+    assert_eq!(found, Some(json!({ "turn": "last" })));
+    assert_eq!(harness.events(), expected(&schema, 0..50));
+}
+
+/// Of a sink that keeps the checkpoint: rows that were not committed are not there, neither after the same process has
+/// recovered nor after the next one has.
+pub async fn what_is_not_committed_is_never_seen<H: SinkHarness>(harness: &H) {
+    let schema = schema();
+    let mut sink = harness.sink();
+    sink.recover().await.expect("an empty target");
+    sink.open(None).await.expect("ready");
+    accept(&mut sink, &batch(&schema, 0..10)).await;
+    sink.commit(&json!(1)).await.expect("a commit");
+    accept(&mut sink, &batch(&schema, 70..80)).await;
+    let found = sink.recover().await.expect("the same process recovers");
+    assert_eq!(found, Some(json!(1)));
+    sink.open(None).await.expect("ready");
+    accept(&mut sink, &batch(&schema, 10..20)).await;
+    sink.commit(&json!(2)).await.expect("a commit");
+    accept(&mut sink, &batch(&schema, 80..90)).await;
+    drop(sink);
+    let mut sink = harness.sink();
+    let found = sink.recover().await.expect("the next process recovers");
+    assert_eq!(found, Some(json!(2)));
+    sink.open(None).await.expect("ready");
+    accept(&mut sink, &batch(&schema, 20..30)).await;
+    sink.commit(&json!(3)).await.expect("a commit");
+    drop(sink);
+    assert_eq!(harness.events(), expected(&schema, 0..30));
+}
+
+/// Of a sink that keeps the checkpoint: once a second process has recovered, nothing of the first is ever committed, and the
+/// first is told so for good (`Locked`).
+pub async fn a_newcomer_fences_off_who_was_there<H: SinkHarness>(harness: &H) {
+    let schema = schema();
+    let mut first = harness.sink();
+    first.recover().await.expect("an empty target");
+    first.open(None).await.expect("ready");
+    accept(&mut first, &batch(&schema, 0..10)).await;
+    first.commit(&json!("first")).await.expect("a commit");
+    accept(&mut first, &batch(&schema, 50..60)).await;
+    let mut second = harness.sink();
+    let found = second.recover().await.expect("a newcomer takes over");
+    assert_eq!(found, Some(json!("first")));
+    second.open(None).await.expect("ready");
+    let written = first
+        .write(&batch(&schema, 60..70), Durability::Accepted)
+        .await;
+    let committed = first.commit(&json!("too late")).await;
+    assert!(written.is_err() || committed.is_err(), "both can write");
+    let error = first.recover().await.expect_err("it has been replaced");
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    assert!(error.hint_text().is_some(), "says what to do: {error:?}");
+    accept(&mut second, &batch(&schema, 10..20)).await;
+    second.commit(&json!("second")).await.expect("a commit");
+    drop((first, second));
+    assert_eq!(harness.events(), expected(&schema, 0..20));
 }

@@ -18,6 +18,8 @@ pub enum Keeps {
     Mark,
     /// What came stays.
     Everything,
+    /// What is committed, with its checkpoint; the rest goes.
+    Checkpoint,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ struct Contents {
     entries: Vec<Entry>,
     durable: usize,
     opened: u64,
+    /// The checkpoint of the last commit.
+    document: Option<Value>,
+    /// The process that may write: each that recovers is the next.
+    epoch: u64,
 }
 
 /// Where a sink's rows are.
@@ -58,8 +64,11 @@ impl Target {
     /// The process has died: of what was not durable only a part is there, its beginning.
     pub fn crash(&self, world: &World) {
         let mut contents = self.lock();
-        let spare = (contents.entries.len() - contents.durable) as u64;
-        let kept = usize::try_from(world.random(spare + 1)).unwrap_or(0);
+        let spare = match self.keeps {
+            Keeps::Checkpoint => 0,
+            Keeps::Mark | Keeps::Everything => contents.entries.len() - contents.durable,
+        };
+        let kept = usize::try_from(world.random(spare as u64 + 1)).unwrap_or(0);
         let length = contents.durable + kept;
         contents.entries.truncate(length);
         contents.durable = length;
@@ -68,11 +77,13 @@ impl Target {
     /// The rows, in order.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
-        self.lock()
-            .entries
-            .iter()
-            .filter_map(|entry| entry.event.clone())
-            .collect()
+        let contents = self.lock();
+        let seen = match self.keeps {
+            Keeps::Checkpoint => contents.durable,
+            Keeps::Mark | Keeps::Everything => contents.entries.len(),
+        };
+        let seen = contents.entries.iter().take(seen);
+        seen.filter_map(|entry| entry.event.clone()).collect()
     }
 
     /// The start and complete marks of bootstraps, in order.
@@ -103,6 +114,8 @@ impl Target {
 pub struct Sink {
     target: Target,
     world: World,
+    /// Its number among the processes that recovered, once it has.
+    epoch: Option<u64>,
 }
 
 impl Sink {
@@ -112,7 +125,19 @@ impl Sink {
         Self {
             target: target.clone(),
             world: world.clone(),
+            epoch: None,
         }
+    }
+
+    /// Refuses if another process has recovered meanwhile.
+    fn check_epoch(&self, contents: &Contents) -> Result<()> {
+        if self.target.keeps != Keeps::Checkpoint || self.epoch == Some(contents.epoch) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::SinkUnavailable,
+            "fenced off, or not recovered",
+        ))
     }
 }
 
@@ -120,7 +145,8 @@ impl sink::Sink for Sink {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             idempotent: false,
-            rewinds: self.target.keeps == Keeps::Mark,
+            rewinds: self.target.keeps != Keeps::Everything,
+            keeps_checkpoint: self.target.keeps == Keeps::Checkpoint,
             batch_bytes_max: usize::MAX,
         }
     }
@@ -129,11 +155,40 @@ impl sink::Sink for Sink {
         "memory".into()
     }
 
+    async fn recover(&mut self) -> Result<Option<Value>> {
+        self.world.step().await;
+        let mut contents = self.target.lock();
+        if self.epoch.is_some_and(|epoch| epoch != contents.epoch) {
+            return Err(
+                Error::new(ErrorKind::Locked, "another process has taken over")
+                    .hint("end one of the two"),
+            );
+        }
+        contents.epoch += 1;
+        self.epoch = Some(contents.epoch);
+        let durable = contents.durable;
+        contents.entries.truncate(durable);
+        Ok(contents.document.clone())
+    }
+
+    async fn commit(&mut self, document: &Value) -> Result<()> {
+        self.world.step().await;
+        {
+            let mut contents = self.target.lock();
+            self.check_epoch(&contents)?;
+            contents.durable = contents.entries.len();
+            contents.document = Some(document.clone());
+        }
+        // It is committed, and the process may die before it knows.
+        self.world.step().await;
+        Ok(())
+    }
+
     async fn open(&mut self, mark: Option<&Value>) -> Result<()> {
         self.world.step().await;
         let mut contents = self.target.lock();
         contents.opened += 1;
-        if self.target.keeps == Keeps::Everything {
+        if self.target.keeps != Keeps::Mark {
             return Ok(());
         }
         let length = match mark {
@@ -164,6 +219,7 @@ impl sink::Sink for Sink {
         self.world.step().await;
         {
             let mut contents = self.target.lock();
+            self.check_epoch(&contents)?;
             contents.entries.extend(batch.rows().map(|row| Entry {
                 table: row.schema().name.to_string(),
                 kind: row.kind(),

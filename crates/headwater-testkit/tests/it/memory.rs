@@ -105,6 +105,14 @@ async fn the_sink_keeps_its_contract() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_sink_that_keeps_the_checkpoint_keeps_its_contract() {
+    let new = || InMemoryTarget::new(Keeps::Checkpoint);
+    sink::rows_and_checkpoint_are_committed_together(&new()).await;
+    sink::what_is_not_committed_is_never_seen(&new()).await;
+    sink::a_newcomer_fences_off_who_was_there(&new()).await;
+}
+
 struct InMemoryStore(Store);
 
 impl CheckpointStoreHarness for InMemoryStore {

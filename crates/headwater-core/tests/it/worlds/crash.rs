@@ -1,7 +1,8 @@
 //! First copies and streams of processes that die anywhere.
 
+use headwater_core::engine::{Mode, Start};
 use headwater_testkit::fault::Faults;
-use headwater_testkit::memory::{Cuts, Ddl, Keeps, Options};
+use headwater_testkit::memory::{self, Cuts, Ddl, Keeps, Options};
 use headwater_testkit::oracle::{Delivery, Oracle};
 
 use super::driver::{Plan, Run, hold, seeds};
@@ -81,6 +82,42 @@ fn a_sink_that_keeps_everything_gets_nothing_but_repeats() {
         };
         hold(&with_lost_connections(keeping));
     }
+}
+
+#[test]
+fn a_sink_that_keeps_the_checkpoint_gets_each_event_once() {
+    for cuts in ALL {
+        let keeping = Plan {
+            keeps: Keeps::Checkpoint,
+            ..plan(cuts)
+        };
+        hold(&keeping);
+        hold(&with_lost_connections(Plan {
+            faults: Faults::each(0.02),
+            store_failures: 0.01,
+            ..keeping
+        }));
+    }
+}
+
+#[test]
+fn the_checkpoint_that_the_sink_keeps_is_the_one_that_counts() {
+    seeds(|seed| {
+        let mut run = Run::new(
+            seed,
+            Plan {
+                keeps: Keeps::Checkpoint,
+                by_token: false,
+                ..plan(Cuts::Shared)
+            },
+        );
+        let events = run.whole();
+        assert_eq!(run.judge(&events), Ok(()));
+        // What the store holds is a copy, which nobody reads.
+        run.store = memory::Store::new(&run.world);
+        run.following(Mode::Both, &Start::Now);
+        assert_eq!(run.target.events(), events, "it began again");
+    });
 }
 
 #[test]

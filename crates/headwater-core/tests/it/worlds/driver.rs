@@ -308,8 +308,8 @@ impl Run {
     /// What the oracle says of `events`.
     pub(crate) fn judge(&self, events: &[Event]) -> Result<(), Violation> {
         let delivery = match self.plan.keeps {
-            Keeps::Mark if self.plan.operated => Delivery::Rebootstrapped,
-            Keeps::Mark => Delivery::Exact,
+            Keeps::Mark | Keeps::Checkpoint if self.plan.operated => Delivery::Rebootstrapped,
+            Keeps::Mark | Keeps::Checkpoint => Delivery::Exact,
             Keeps::Everything => Delivery::AtLeastOnce,
         };
         let oracle = Oracle::new(self.world.history());
