@@ -1,0 +1,294 @@
+//! The checkpoint in Kafka: the last record of its key in a compacted topic, written in the same transaction as the events
+//! that it stands for. Who wrote it last stands beside it, so that one who was fenced off knows whether somebody else took
+//! over, or only its own time was over.
+
+use std::time::{Duration, Instant};
+
+use headwater_core::{Error, ErrorKind, Result};
+use rand::Rng;
+use rdkafka::admin::{NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{self, Admin, CALL_TIMEOUT, Producer};
+use crate::config::{ExactlyOnce, KafkaOptions, MissingTopics};
+use crate::error;
+use crate::worker::commit_transaction;
+
+const FORMAT: &str = "headwater checkpoint";
+const VERSION: u64 = 1;
+
+/// The topic has one partition.
+const PARTITION: i32 = 0;
+
+/// Records from the topic's end that are looked at first; then twice as many, up to all.
+const LOOK_BACK: i64 = 256;
+
+/// The largest checkpoint.
+const DOCUMENT_BYTES_MAX: &str = "67108864";
+
+/// What stands in the topic.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    format: String,
+    version: u64,
+    /// The process that wrote it.
+    owner: String,
+    checkpoint: Option<Value>,
+}
+
+/// Keeps the checkpoint of one transactional id.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    settings: ExactlyOnce,
+    topic: String,
+    /// This process.
+    owner: String,
+    /// Who owned the checkpoint when this process came.
+    predecessor: Option<Option<String>>,
+}
+
+impl Keeper {
+    pub(crate) fn new(settings: ExactlyOnce) -> Self {
+        let number: u128 = rand::rng().random();
+        Self {
+            topic: settings.topic(),
+            settings,
+            owner: format!("{number:032x}"),
+            predecessor: None,
+        }
+    }
+
+    /// Whether this process may take over (again). A second time it may not, if somebody else has meanwhile.
+    pub(crate) fn check_owner(&self, options: &KafkaOptions) -> Result<()> {
+        let Some(predecessor) = &self.predecessor else {
+            return Ok(());
+        };
+        // Committed or not: whose name came last. (A transaction of our own may still be open.)
+        let stored = self.read(options, Isolation::Uncommitted)?;
+        let owner = stored.map(|stored| stored.owner);
+        if owner.as_ref() == Some(&self.owner) || owner == *predecessor {
+            return Ok(());
+        }
+        Err(error::fenced(&self.settings.transactional_id))
+    }
+
+    /// Makes the topic, if it is not there and may be; refuses one that would lose the checkpoint.
+    pub(crate) fn prepare_topic(
+        &self,
+        producer: &Producer,
+        admin: &Admin,
+        missing: MissingTopics,
+    ) -> Result<()> {
+        let topic = self.topic.as_str();
+        if !client::topics(producer)?.contains_key(topic) {
+            let MissingTopics::Create { replicas, .. } = missing else {
+                return Err(error::missing_topic(topic)
+                    .hint("create it with one partition and cleanup.policy=compact"));
+            };
+            let replicas = TopicReplication::Fixed(replicas.map_or(-1, i32::from));
+            let new = NewTopic::new(topic, 1, replicas)
+                .set("cleanup.policy", "compact")
+                .set("max.message.bytes", DOCUMENT_BYTES_MAX)
+                .set("segment.bytes", "16777216")
+                .set("min.cleanable.dirty.ratio", "0.1");
+            admin.create(&new, false)?;
+            client::appeared(producer, topic)?;
+        }
+        match admin.settings(topic).get("cleanup.policy") {
+            Some(policy) if !policy.contains("compact") => Err(Error::new(
+                ErrorKind::SinkRejected,
+                "the checkpoint's topic is not compacted: Kafka would delete the checkpoint one day",
+            )
+            .with("topic", topic)
+            .with("cleanup.policy", policy)
+            .hint("set its cleanup.policy to compact, or name another `checkpoint_topic`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the checkpoint and writes this process's name beside it. The producer has the transactional id by now, so that
+    /// nothing of anybody before is open.
+    pub(crate) fn take_over(
+        &mut self,
+        producer: &Producer,
+        options: &KafkaOptions,
+    ) -> Result<Option<Value>> {
+        let stored = self.read(options, Isolation::Committed)?;
+        if self.predecessor.is_none() {
+            self.predecessor = Some(stored.as_ref().map(|stored| stored.owner.clone()));
+        }
+        let document = stored.and_then(|stored| stored.checkpoint);
+        producer
+            .begin_transaction()
+            .map_err(|cause| error::call("beginning a transaction", &cause))?;
+        self.put_stored(producer, document.clone())?;
+        commit_transaction(producer, CALL_TIMEOUT)?;
+        Ok(document)
+    }
+
+    /// Adds the checkpoint to the transaction.
+    pub(crate) fn put(&self, producer: &Producer, document: Value) -> Result<()> {
+        self.put_stored(producer, Some(document))
+    }
+
+    fn put_stored(&self, producer: &Producer, checkpoint: Option<Value>) -> Result<()> {
+        let stored = Stored {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            owner: self.owner.clone(),
+            checkpoint,
+        };
+        let value = serde_json::to_vec(&stored).map_err(|cause| {
+            Error::new(
+                ErrorKind::Internal,
+                "a checkpoint cannot be written as JSON",
+            )
+            .caused_by(cause)
+        })?;
+        loop {
+            let record = BaseRecord::to(&self.topic)
+                .partition(PARTITION)
+                .key(self.settings.transactional_id.as_bytes())
+                .payload(&value);
+            match producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), _))
+                    if producer.in_flight_count() > 0 =>
+                {
+                    producer.poll(Duration::from_millis(5));
+                    if let Some(failure) = producer.context().failure() {
+                        return Err(failure.error());
+                    }
+                }
+                Err((cause, _)) => return Err(error::call("writing the checkpoint", &cause)),
+            }
+        }
+    }
+
+    /// The last record of the key.
+    fn read(&self, options: &KafkaOptions, isolation: Isolation) -> Result<Option<Stored>> {
+        let client_of = |isolation| -> Result<BaseConsumer> {
+            BaseConsumer::from_config(&options.consumer(isolation))
+                .map_err(|cause| error::creation(&cause))
+        };
+        let end = Instant::now() + CALL_TIMEOUT + self.settings.transaction_timeout;
+        let mut consumer = client_of("read_uncommitted")?;
+        let (low, high) = watermarks(&consumer, &self.topic)?;
+        if isolation == Isolation::Committed {
+            consumer = client_of("read_committed")?;
+            // Somebody else's open transaction in the same topic would hide what lies behind it.
+            while watermarks(&consumer, &self.topic)?.1 < high {
+                if Instant::now() >= end {
+                    return Err(unreadable(
+                        "a transaction in the checkpoint's topic does not end",
+                    ));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        let mut look_back = LOOK_BACK;
+        loop {
+            let from = (high - look_back).max(low);
+            let found = self.last_from(&consumer, from, end)?;
+            if found.is_some() || from == low {
+                return found.map(|bytes| self.decode(&bytes)).transpose();
+            }
+            look_back = look_back.saturating_mul(2);
+        }
+    }
+
+    /// The last record of the key from an offset to the end.
+    fn last_from(
+        &self,
+        consumer: &BaseConsumer,
+        from: i64,
+        end: Instant,
+    ) -> Result<Option<Vec<u8>>> {
+        let operation = "reading the checkpoint";
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, PARTITION, Offset::Offset(from))
+            .and_then(|()| consumer.assign(&list))
+            .map_err(|cause| error::call(operation, &cause))?;
+        let key = self.settings.transactional_id.as_bytes();
+        let mut last = None;
+        loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.key() == Some(key) => {
+                    last = message.payload().map(<[u8]>::to_vec);
+                }
+                Some(Ok(_)) => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                Some(Err(cause)) => {
+                    let error = error::call(operation, &cause);
+                    if !error.is_temporary() || Instant::now() >= end {
+                        return Err(error);
+                    }
+                }
+                None if Instant::now() >= end => {
+                    return Err(unreadable("the checkpoint's topic cannot be read"));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Stored> {
+        let damaged = |error: Error| {
+            error.with("topic", &self.topic).hint(
+                "give another `transactional_id` (everything is copied again), or another `checkpoint_topic`",
+            )
+        };
+        let stored: Stored = serde_json::from_slice(bytes).map_err(|cause| {
+            damaged(
+                Error::new(
+                    ErrorKind::CheckpointDamaged,
+                    "what stands in the checkpoint's topic is no checkpoint",
+                )
+                .caused_by(cause),
+            )
+        })?;
+        if stored.format == FORMAT && stored.version == VERSION {
+            return Ok(stored);
+        }
+        Err(damaged(Error::new(
+            ErrorKind::CheckpointForeign,
+            "the checkpoint was written by a newer Headwater",
+        )))
+    }
+}
+
+/// Which records are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    Committed,
+    Uncommitted,
+}
+
+/// The partition's first offset and the one after its last, as far as the consumer may see it.
+fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
+    let end = Instant::now() + CALL_TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, PARTITION, CALL_TIMEOUT / 4) {
+            Ok(marks) => return Ok(marks),
+            Err(cause) => {
+                let error = error::call("reading the checkpoint", &cause);
+                if !error.is_temporary() || Instant::now() >= end {
+                    return Err(error);
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+fn unreadable(message: &'static str) -> Error {
+    Error::new(ErrorKind::SinkUnavailable, message)
+        .hint("see that the brokers run; it is tried again")
+}
