@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Events, LogFormat, LogLevel};
+use crate::config::{Events, Kafka, LogFormat, LogLevel};
 use crate::exit;
 
 /// Turns a MySQL or MariaDB database into a stream: the rows that are there, then every change, without a gap.
@@ -111,7 +111,7 @@ pub(crate) fn is_url(word: &str) -> bool {
 /// Where to, and with what kept.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Target {
-    /// Where events go: stdout, file:PATH, or null, which drops them [default: stdout].
+    /// Where events go: stdout, file:PATH, kafka:HOST:PORT/TOPIC, or null, which drops them [default: stdout].
     #[arg(long, value_name = "SINK")]
     pub(crate) sink: Option<String>,
     /// The file that keeps the progress. Without it nothing is kept.
@@ -121,6 +121,8 @@ pub(crate) struct Target {
     pub(crate) http: HttpFlags,
     #[command(flatten)]
     pub(crate) events: Events,
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
 }
 
 /// HTTP to the run.
@@ -157,6 +159,8 @@ pub(crate) struct Copying {
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 #[derive(Debug, Args)]

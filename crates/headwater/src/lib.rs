@@ -7,6 +7,7 @@
 //! - [`mysql`]: MySQL and MariaDB as a source.
 //! - [`format`](mod@format): event encodings, Maxwell's JSON among them.
 //! - [`file`](mod@file): files and standard output as sinks, and the checkpoint file.
+//! - `kafka`, with the feature of that name: Kafka as a sink.
 //!
 //! # Example
 //!
@@ -50,5 +51,7 @@ pub use headwater_core::source::Source;
 pub use headwater_core::{Error, ErrorKind, Result, bootstrap, engine};
 pub use headwater_file as file;
 pub use headwater_format as format;
+#[cfg(feature = "kafka")]
+pub use headwater_kafka as kafka;
 pub use headwater_mysql as mysql;
 pub use tokio_util::sync::CancellationToken;

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use headwater_mysql::check::{Finding, Level, check};
+use headwater_core::finding::{Finding, Level};
+use headwater_kafka::KafkaOptions;
+use headwater_mysql::check::check;
 use serde_json::{Value, json};
 
 use super::source;
@@ -12,9 +14,16 @@ use crate::exit::Exit;
 use crate::terminal::console::use_color;
 
 /// Checks, and prints what was found. Fails if a run would.
-pub(crate) async fn run(settings: &SourceSettings, format: LogFormat) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    settings: &SourceSettings,
+    kafka: Option<&KafkaOptions>,
+    format: LogFormat,
+) -> Result<Exit, Failure> {
     let source = source::open(settings);
-    let findings = Box::pin(check(&source)).await?;
+    let mut findings = Box::pin(check(&source)).await?;
+    if let Some(kafka) = kafka {
+        findings.extend(target(kafka).await);
+    }
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
         LogFormat::Json => findings
@@ -27,6 +36,14 @@ pub(crate) async fn run(settings: &SourceSettings, format: LogFormat) -> Result<
         .iter()
         .any(|finding| finding.level == Level::Failed);
     Ok(if has_failed { Exit::Failed } else { printed })
+}
+
+/// What is found of Kafka; one that cannot be talked to is a finding beside the source's.
+async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
+    headwater_kafka::check(kafka).await.unwrap_or_else(|error| {
+        let failed = Finding::failed("kafka", error.to_string());
+        vec![failed.expected(error.hint_text().unwrap_or_default())]
+    })
 }
 
 const fn word(level: Level) -> &'static str {

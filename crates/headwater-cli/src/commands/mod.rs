@@ -41,7 +41,9 @@ async fn command(
         Command::Check(check) => {
             let file = crate::config::file_of(&check.source, lookup)?;
             let source = crate::config::SourceSettings::of(&check.source, &file, &[], lookup)?;
-            return check::run(&source, *format).await;
+            let choice = crate::config::sink_of(&check.target, &file, &mut Vec::new())?;
+            let kafka = crate::config::kafka_options(&choice, &check.target, &file)?;
+            return check::run(&source, kafka.as_ref(), *format).await;
         }
         Command::Run(run) => Settings::of_run(run, lookup)?,
         Command::Backfill(backfill) => Settings::of_backfill(backfill, lookup)?,

@@ -12,6 +12,7 @@ use headwater_core::source::Source;
 use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
 use headwater_format::maxwell::{BootstrapEvents, Encoder};
+use headwater_kafka::KafkaSink;
 use headwater_mysql::MysqlSource;
 use headwater_mysql::schema::TableDefinition;
 use serde_json::{Map, Value, json};
@@ -161,7 +162,7 @@ fn configuration(settings: &Settings, sink: &str) -> Value {
         .collect();
     let mut tables = settings.source.selection.words();
     tables.sort();
-    json!({
+    let mut configuration = json!({
         "tables": tables,
         "where": conditions,
         "sink": sink,
@@ -170,7 +171,14 @@ fn configuration(settings: &Settings, sink: &str) -> Value {
             BootstrapEvents::Headwater => "headwater",
             BootstrapEvents::Maxwell => "maxwell",
         },
-    })
+    });
+    if let Some(kafka) = &settings.kafka {
+        // With others, a key's events would be in two places.
+        configuration["producer_partition_by"] = format!("{:?}", kafka.partition_by).into();
+        configuration["kafka_partition_hash"] = format!("{:?}", kafka.partition_hash).into();
+        configuration["kafka_key_format"] = format!("{:?}", kafka.key_format).into();
+    }
+    configuration
 }
 
 fn store(settings: &Settings) -> Result<Arc<dyn CheckpointStore>> {
@@ -205,6 +213,12 @@ fn sink(settings: &Settings, console: &Arc<Console>) -> Result<AnySink> {
             AnySink::new(StdoutSink::new(stream, encoder, options))
         }
         SinkChoice::File(path) => AnySink::new(FileSink::new(path, encoder, options)),
+        SinkChoice::Kafka { .. } => {
+            let options = settings.kafka.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "the options of Kafka are missing")
+            })?;
+            AnySink::new(KafkaSink::new(options, encoder)?)
+        }
         SinkChoice::Null => AnySink::new(NullSink::new(Some(encoder))),
     })
 }
@@ -245,6 +259,16 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
     }
     for remark in &settings.remarks {
         tracing::warn!("{remark}");
+    }
+    if let Some(kafka) = &settings.kafka
+        && let Some(exactly_once) = &kafka.exactly_once
+    {
+        let transactional_id = &exactly_once.transactional_id;
+        tracing::info!(
+            transactional_id,
+            "exactly once: the checkpoint is kept in Kafka, in one transaction with the events"
+        );
+        return Ok(());
     }
     let Some(path) = &settings.checkpoint else {
         tracing::warn!("no --checkpoint: nothing is kept, and the next start begins again");

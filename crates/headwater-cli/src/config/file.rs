@@ -23,7 +23,9 @@ pub(crate) struct File {
     pub(crate) mysql: Option<Mysql>,
     /// What is written to Apache IoTDB. Checked, but not in this version: give a `--sink` to use the rest of the file.
     pub(crate) iotdb: Option<Iotdb>,
-    /// Where events go: `stdout` (the default), `file:PATH`, or `null`, which drops them.
+    /// What is written to Kafka, and how.
+    pub(crate) kafka: Option<super::Kafka>,
+    /// Where events go: `stdout` (the default), `file:PATH`, `kafka` or `kafka:HOST:PORT/TOPIC`, or `null`, which drops them.
     #[schemars(length(min = 1), extend("x-null-is-a-word" = true))]
     pub(crate) sink: Option<String>,
     /// The file that keeps the progress. Without it nothing is kept, and a restart begins again.

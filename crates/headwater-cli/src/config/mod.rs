@@ -4,6 +4,7 @@ mod connection;
 mod environment;
 mod file;
 mod http;
+mod kafka;
 pub(crate) mod mask;
 mod names;
 mod problem;
@@ -26,9 +27,12 @@ pub(crate) use file::{Events, File, Log, LogFormat, LogLevel};
 #[cfg(test)]
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
+pub(crate) use kafka::Kafka;
 pub(crate) use names::Selection;
 pub(crate) use problem::Refused;
-pub(crate) use settings::{Settings, SourceSettings, StartAt, file as file_of};
+pub(crate) use settings::{
+    Settings, SourceSettings, StartAt, file as file_of, kafka_options, sink as sink_of,
+};
 pub(crate) use sink::SinkChoice;
 
 use problem::Problem;

@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use headwater_core::Error;
+
 use super::file::{Column, File, Http, Iotdb, Mapping, Mysql, StartupMode, Table};
 use super::names;
 use super::problem::{Place, Problem};
+use super::sink::SinkChoice;
 
 /// All contradictions, in the order of the file's sections.
 pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem> {
@@ -26,14 +29,8 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     if let Some(http) = &file.http {
         rules.http(http);
     }
-    if let Some(sink) = &file.sink
-        && let Err(error) = super::sink::SinkChoice::parse(sink)
-    {
-        rules.say(
-            "sink",
-            error.message().to_owned(),
-            error.hint_text().unwrap_or_default(),
-        );
+    if let Some(sink) = &file.sink {
+        rules.sink(sink, file);
     }
     rules.problems
 }
@@ -50,6 +47,35 @@ impl Rules<'_> {
             message: message.into(),
             help: Some(help.into()).filter(|help: &String| !help.is_empty()),
         });
+    }
+
+    fn sink(&mut self, text: &str, file: &File) {
+        let choice = match SinkChoice::parse(text) {
+            Ok(choice) => choice,
+            Err(error) => return self.say_error("sink", &error),
+        };
+        let SinkChoice::Kafka { brokers, topic } = &choice else {
+            return;
+        };
+        let (brokers, topic) = (brokers.as_deref(), topic.as_deref());
+        // Flags may complete what the file leaves open; what it says must be right by itself.
+        let flags = super::Kafka {
+            transactional_id: Some("named by a flag".to_owned()),
+            ..super::Kafka::default()
+        };
+        if let Err(error) = super::kafka::options(brokers, topic, &flags, file.kafka.as_ref()) {
+            let place = if file.kafka.is_some() {
+                "kafka"
+            } else {
+                "sink"
+            };
+            self.say_error(place, &error);
+        }
+    }
+
+    fn say_error(&mut self, path: &str, error: &Error) {
+        let said = error.to_string();
+        self.say(path, said, error.hint_text().unwrap_or_default());
     }
 
     fn connection(&mut self, file: &File) {

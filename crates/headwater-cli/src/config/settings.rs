@@ -6,11 +6,14 @@ use headwater_core::Result;
 use headwater_core::engine;
 use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
+use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
 use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
-use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, load, misused};
+use super::{
+    Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused,
+};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
 /// Where to read.
@@ -45,6 +48,8 @@ pub(crate) struct Settings {
     /// The column that the file would have pieces cut by.
     pub(crate) partition_column: Option<String>,
     pub(crate) sink: SinkChoice,
+    /// Where `sink` is Kafka.
+    pub(crate) kafka: Option<KafkaOptions>,
     pub(crate) events: maxwell::Options,
     pub(crate) checkpoint: Option<PathBuf>,
     /// Where to listen for HTTP.
@@ -253,6 +258,21 @@ impl Settings {
             );
         }
         let sink = sink(target, file, &mut remarks)?;
+        let kafka = kafka_options(&sink, target, file)?;
+        let checkpoint = target
+            .checkpoint
+            .clone()
+            .or_else(|| file.checkpoint.clone());
+        if checkpoint.is_some()
+            && let Some(kafka) = &kafka
+            && kafka.exactly_once.is_some()
+        {
+            return Err(misused(
+                "with `exactly_once` the checkpoint is kept in Kafka, and a checkpoint file is named, too",
+                "leave out --checkpoint (`checkpoint`); the `transactional_id` is what names the run",
+            )
+            .into());
+        }
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
         let readers = copying.and_then(|copying| copying.readers).or(file.readers);
         let events = target.events.over(file.events.as_ref());
@@ -265,11 +285,9 @@ impl Settings {
             partition_column: split_rows.and(parts.and_then(|parts| parts.column.clone())),
             split_rows,
             sink,
+            kafka,
             events,
-            checkpoint: target
-                .checkpoint
-                .clone()
-                .or_else(|| file.checkpoint.clone()),
+            checkpoint,
             http: http::resolve(&target.http, file.http.as_ref(), lookup)?,
             label: file.env.clone(),
             remarks,
@@ -296,7 +314,7 @@ fn split_rows(parts: &Partitioning) -> Option<u64> {
     Some(high.abs_diff(low).div_ceil(parts.num?).max(1_000))
 }
 
-fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> Result<SinkChoice> {
+pub(crate) fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> Result<SinkChoice> {
     let has_iotdb = (file.iotdb.as_ref())
         .and_then(|iotdb| iotdb.mappings.as_ref())
         .is_some_and(|mappings| !mappings.is_empty());
@@ -315,6 +333,24 @@ fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> Result<SinkC
         (None, Some(written)) => SinkChoice::parse(written),
         (None, None) => Ok(SinkChoice::Stdout),
     }
+}
+
+/// The options of Kafka, if that is where events go.
+pub(crate) fn kafka_options(
+    sink: &SinkChoice,
+    target: &Target,
+    file: &File,
+) -> Result<Option<KafkaOptions>> {
+    let SinkChoice::Kafka { brokers, topic } = sink else {
+        return Ok(None);
+    };
+    kafka::options(
+        brokers.as_deref(),
+        topic.as_deref(),
+        &target.kafka,
+        file.kafka.as_ref(),
+    )
+    .map(Some)
 }
 
 /// Reads `--from`.

@@ -129,7 +129,10 @@ impl<'a> Checker<'a> {
         let properties = schema["properties"].as_object();
         let mut secret_line = None;
         for (key, value) in entries {
-            let Some(property) = properties.and_then(|known| known.get(&key.name)) else {
+            let known = properties.and_then(|known| known.get(&key.name));
+            // A section whose keys are somebody else's, such as a client's properties.
+            let any = Some(&schema["additionalProperties"]).filter(|any| any.is_object());
+            let Some(property) = known.or(any) else {
                 if secret_line == Some(key.at.line) {
                     self.hidden_key(key);
                 } else {

@@ -13,6 +13,13 @@ pub(crate) enum SinkChoice {
     Stdout,
     /// A file that is appended to.
     File(PathBuf),
+    /// Kafka. What is not said here stands in the section `kafka`.
+    Kafka {
+        /// `HOST:PORT`, separated by commas.
+        brokers: Option<String>,
+        /// The topic.
+        topic: Option<String>,
+    },
     /// Nowhere: events are encoded and dropped.
     Null,
 }
@@ -23,13 +30,17 @@ impl SinkChoice {
         match self {
             Self::Stdout => "stdout".to_owned(),
             Self::File(path) => format!("file:{}", path.display()),
+            Self::Kafka { brokers, .. } => match brokers {
+                Some(brokers) => format!("kafka:{brokers}"),
+                None => "kafka".to_owned(),
+            },
             Self::Null => "null".to_owned(),
         }
     }
 
-    /// Reads `stdout`, `file:PATH` or `null`.
+    /// Reads `stdout`, `file:PATH`, `kafka:HOST:PORT/TOPIC` or `null`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let known = "write stdout, file:PATH or null";
+        let known = "write stdout, file:PATH, kafka:HOST:PORT or null";
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
         match (kind.trim().to_ascii_lowercase().as_str(), rest) {
             ("stdout" | "-", "") => Ok(Self::Stdout),
@@ -39,11 +50,25 @@ impl SinkChoice {
                 "write file:PATH, for example file:events.jsonl",
             )),
             ("file", path) => Ok(Self::File(PathBuf::from(path))),
-            ("kafka" | "iotdb", _) => Err(misused(
+            ("kafka", rest) => Ok(Self::kafka(rest)),
+            ("iotdb", _) => Err(misused(
                 format!("the sink `{kind}` is not in this version"),
                 known,
             )),
             _ => Err(misused(format!("`{}` is no sink", mask::urls(text)), known)),
+        }
+    }
+}
+
+impl SinkChoice {
+    /// Reads `HOST:PORT,HOST:PORT/TOPIC`, of which all may be left out.
+    fn kafka(text: &str) -> Self {
+        let text = text.strip_prefix("//").unwrap_or(text);
+        let (brokers, topic) = text.split_once('/').unwrap_or((text, ""));
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self::Kafka {
+            brokers: given(brokers),
+            topic: given(topic),
         }
     }
 }
@@ -60,15 +85,22 @@ mod tests {
             SinkChoice::File("a:b".into())
         );
         assert_eq!(SinkChoice::parse("null").unwrap(), SinkChoice::Null);
-        for bad in [
-            "",
-            "file",
-            "file:",
-            "events.jsonl",
-            "kafka://x",
-            "iotdb",
-            "stdout:x",
+        let kafka = |brokers: &str, topic: &str| {
+            let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            SinkChoice::Kafka {
+                brokers: given(brokers),
+                topic: given(topic),
+            }
+        };
+        for (text, expected) in [
+            ("kafka", kafka("", "")),
+            ("kafka:a:1,b:2", kafka("a:1,b:2", "")),
+            ("kafka:a:1/%{table}", kafka("a:1", "%{table}")),
+            ("kafka://a:1/t", kafka("a:1", "t")),
         ] {
+            assert_eq!(SinkChoice::parse(text).unwrap(), expected);
+        }
+        for bad in ["", "file", "file:", "events.jsonl", "iotdb", "stdout:x"] {
             assert!(SinkChoice::parse(bad).is_err(), "{bad}");
         }
     }

@@ -106,7 +106,7 @@ fn values_come_from_the_environment_and_stay_values() {
 fn unknown_keys_are_told_with_the_key_that_was_meant() {
     insta::assert_snapshot!(said("conections:\n  mysql: {}\nmysql:\n  host: x\n  tables:\n    - name: t\n      colums: []\niotdb:\n  mappings:\n    - table: t\n      device_field: d\n      timestamp_field: t\n      device_template: r\n      normalized: true\n      measurements: []\n"), @r"
     shop.yaml:1:1: unknown key `conections` at the top of the file
-      did you mean `connections`? expected: env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log, http
+      did you mean `connections`? expected: env, mode, connections, mysql, iotdb, kafka, sink, checkpoint, events, readers, log, http
     shop.yaml:4:3: unknown key `host` in `mysql`
       it belongs under `connections.mysql`; expected: tables, partitioning, cdc, server_id
     shop.yaml:7:7: unknown key `colums` in `mysql.tables[0]`
@@ -165,7 +165,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
       -
     ");
     insta::assert_snapshot!(said("- a\n- b\n"), @r"
-    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, iotdb, sink, checkpoint, events, readers, log, http)
+    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, iotdb, kafka, sink, checkpoint, events, readers, log, http)
       -
     ");
     insta::assert_snapshot!(said("mode: cdc\n---\nmode: both\n"), @r"
@@ -176,7 +176,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
 
 #[test]
 fn contradictions_are_told_where_they_stand() {
-    insta::assert_snapshot!(said("connections:\n  mysql: {user: a, password: x, password_file: y}\nmysql:\n  tables:\n    - {name: t, columns: [{name: id}, {name: at}]}\n    - {name: t}\n    - {name: a.b.c}\n    - {name: s.*, where: id>1}\n  cdc: {startup_mode: specific}\n  partitioning: {lower_bound: 9, upper_bound: 1}\niotdb:\n  mappings:\n    - table: t\n      device_field: pump\n      timestamp_field: at\n      device_template: root.{pmup}\n      measurements: [{name: x, type: DOUBLE, field: y}]\n    - table: q\n      device_field: d\n      timestamp_field: t\n      device_template: root.{d}\n      measurements: []\nsink: kafka:x\n"), @r"
+    insta::assert_snapshot!(said("connections:\n  mysql: {user: a, password: x, password_file: y}\nmysql:\n  tables:\n    - {name: t, columns: [{name: id}, {name: at}]}\n    - {name: t}\n    - {name: a.b.c}\n    - {name: s.*, where: id>1}\n  cdc: {startup_mode: specific}\n  partitioning: {lower_bound: 9, upper_bound: 1}\niotdb:\n  mappings:\n    - table: t\n      device_field: pump\n      timestamp_field: at\n      device_template: root.{pmup}\n      measurements: [{name: x, type: DOUBLE, field: y}]\n    - table: q\n      device_field: d\n      timestamp_field: t\n      device_template: root.{d}\n      measurements: []\nsink: kafka\n"), @r"
     shop.yaml:2:10: `host` is missing in `connections.mysql`
       add `host: …`, or `socket: …` for a Unix socket
     shop.yaml:2:48: both `password` and `password_file` are given
@@ -201,8 +201,8 @@ fn contradictions_are_told_where_they_stand() {
       name a table that is listed there, or list it
     shop.yaml:22:21: a mapping without measurements writes nothing
       list at least one
-    shop.yaml:23:7: the sink `kafka` is not in this version
-      write stdout, file:PATH or null
+    shop.yaml:23:7: no broker is named
+      write kafka:HOST:PORT, or `bootstrap_servers` in the section `kafka`
     ");
 }
 
@@ -435,4 +435,80 @@ fn http_is_told_what_is_wrong_with_it_in_its_place() {
     shop.yaml:1:8: unknown key `port` in `http`
       it belongs under `connections.mysql`; expected: listen, token, token_file, tls
     ");
+}
+
+/// What the section `kafka` may hold.
+const KAFKA: &str = "\
+sink: kafka
+kafka:
+  bootstrap_servers: ${HOST}:9092
+  kafka_topic: '%{database}_%{table}'
+  producer_partition_by: column
+  producer_partition_columns: [customer_id]
+  producer_partition_by_fallback: table
+  kafka_partition_hash: murmur3
+  kafka_key_format: array
+  tombstones: true
+  headers: [table, type]
+  record_too_large: dead_letter
+  dead_letter_topic: dead
+  topic_partitions: 12
+  exactly_once: true
+  transactional_id: shop
+  properties:
+    security.protocol: SASL_SSL
+    sasl.password: ${SECRET}
+    linger.ms: 20
+";
+
+#[test]
+fn the_section_of_kafka_is_read_and_its_properties_are_the_client_s() {
+    let file = good(KAFKA);
+    let options =
+        super::kafka::options(None, None, &super::Kafka::default(), file.kafka.as_ref()).unwrap();
+    assert_eq!(options.bootstrap_servers, "db.internal:9092");
+    assert_eq!(options.topic.as_str(), "%{database}_%{table}");
+    assert_eq!(
+        options.exactly_once.as_ref().unwrap().transactional_id,
+        "shop"
+    );
+    assert!(options.tombstones);
+    assert_eq!(options.headers.len(), 2);
+    assert_eq!(options.properties.len(), 3);
+    assert!(!format!("{options:?}").contains("hunter2"), "{options:?}");
+    let flags = super::Kafka {
+        kafka_topic: Some("other".into()),
+        ..super::Kafka::default()
+    };
+    let over = super::kafka::options(Some("h:1"), None, &flags, file.kafka.as_ref()).unwrap();
+    assert_eq!(
+        (over.bootstrap_servers.as_str(), over.topic.as_str()),
+        ("h:1", "other")
+    );
+}
+
+#[test]
+fn what_is_wrong_in_the_section_of_kafka_is_told_where_it_stands() {
+    let with = |from: &str, to: &str| said(&KAFKA.replace(from, to));
+    insta::assert_snapshot!(with("'%{database}_%{table}'", "'%{db}'"), @r"
+    shop.yaml:3:3: `kafka_topic`: `%{db}` is none of %{database}, %{table}, %{type}
+      write a topic's name, with %{database}, %{table} and %{type} where they are to be replaced
+    ");
+    insta::assert_snapshot!(with("  dead_letter_topic: dead\n", ""), @r"
+    shop.yaml:3:3: `record_too_large: dead_letter` does not say where dead letters go
+      add `dead_letter_topic: NAME`
+    ");
+    insta::assert_snapshot!(with("linger.ms: 20", "acks: 1"), @r"
+    shop.yaml:3:3: the Kafka property `acks` cannot be set to this
+      leave it out: an event counts as written only when all in-sync replicas have it
+    ");
+    insta::assert_snapshot!(with("kafka_key_format: array", "kafka_key_format: arry"), @r"
+    shop.yaml:9:21: kafka.kafka_key_format is `arry`, and should be one of hash, array
+      did you mean `array`?
+    ");
+    let unknown = with("sasl.password", "sasl.pasword");
+    assert!(
+        unknown.contains("sasl.pasword") && !unknown.contains("hunter2"),
+        "{unknown}"
+    );
 }

@@ -198,8 +198,20 @@ fn what_cannot_be_meant_is_refused_before_anything_is_touched() {
     };
     assert!(refused(&["run"]).contains("no server is named"));
     assert!(refused(&["run", "shop.orders"]).contains("is no URL"));
+    assert!(refused(&["run", "mysql://cdc@h/d", "--sink", "kafka"]).contains("no broker is named"));
+    let kafka = ["run", "mysql://cdc@h/d", "--sink", "kafka:h:1"];
+    let with = |words: &[&str]| refused(&[&kafka[..], words].concat());
+    assert!(with(&["--exactly-once"]).contains("transactional_id"));
+    assert!(with(&["--kafka-topic", "%{x}"]).contains("%{database}"));
     assert!(
-        refused(&["run", "mysql://cdc@h/d", "--sink", "kafka:x"]).contains("not in this version")
+        with(&[
+            "--exactly-once",
+            "--transactional-id",
+            "x",
+            "--checkpoint",
+            "c"
+        ])
+        .contains("kept in Kafka")
     );
     assert!(refused(&["run", "mysql://cdc@h/", "orders"]).contains("has no database"));
     assert!(refused(&["run", "mysql://cdc@h/d", "--where", "orders"]).contains("names no table"));

@@ -1,9 +1,10 @@
 //! Kills: writers change tables while the program copies and follows them, and it is killed (SIGKILL) at random moments and
-//! at named failpoints, again and again. Afterwards the file must hold, for each key, its value at its cut and then every
-//! later change, once; and replaying it must give the tables.
+//! at named failpoints, again and again. Afterwards the target (a file, or Kafka as a read-committed consumer sees it)
+//! must hold, for each key, its value at its cut and then every later change, once; and replaying it must give the tables.
 //!
 //! A run has a seed, which a failure names: always the same one in CI, any in a soak; `HEADWATER_SEED` runs one again.
 
+mod target;
 mod writers;
 
 use std::fs;
@@ -20,19 +21,11 @@ use headwater_testkit::oracle::{Delivery, History, Image, Keys, Oracle, from_jso
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use self::target::Target;
 use self::writers::{DEFINITIONS, TABLES, Writer, key_columns};
 
 const DATABASE: &str = "kills";
 const WRITERS: u64 = 3;
-
-/// Where the process may be made to die by itself.
-const FAILPOINTS: [&str; 5] = [
-    "sink.written",
-    "checkpoint.temporary",
-    "checkpoint.renamed",
-    "cut.open",
-    "chunk.open",
-];
 
 /// What the user may do.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +45,7 @@ struct Scene {
     bounded: bool,
     /// Whether bootstraps of the running stream are asked for.
     bootstraps: bool,
+    to_kafka: bool,
 }
 
 /// Every change of a row makes it meet this, or cease to.
@@ -72,6 +66,23 @@ impl Scene {
             readers: 3,
             bounded: false,
             bootstraps: false,
+            to_kafka: false,
+        }
+    }
+
+    fn to_kafka(self, kills: u32) -> Self {
+        Self {
+            kills,
+            to_kafka: true,
+            ..self
+        }
+    }
+
+    fn target(&self) -> Target {
+        if self.to_kafka {
+            Target::kafka()
+        } else {
+            Target::File
         }
     }
 
@@ -101,7 +112,7 @@ impl Scene {
     fn soak(self) -> Self {
         Self {
             rows: 8_000,
-            kills: 60,
+            kills: self.kills * 10,
             ..self
         }
     }
@@ -138,15 +149,18 @@ fn privileges(flavor: Flavor, grants: Grants) -> String {
 }
 
 /// The program, started on the scene's server.
-fn headwater(server: &Instance, folder: &Path, scene: &Scene, extra: &[&str]) -> Command {
+fn headwater(
+    server: &Instance,
+    target: &Target,
+    folder: &Path,
+    scene: &Scene,
+    extra: &[&str],
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
     command
         .arg("run")
         .arg(server.url("cdc", "", DATABASE))
-        .arg("--sink")
-        .arg(format!("file:{}", folder.join("events.jsonl").display()))
-        .arg("--checkpoint")
-        .arg(folder.join("kills.checkpoint"))
+        .args(target.arguments(folder))
         .args(["--readers", &scene.readers.to_string()])
         .args(extra)
         .env("HEADWATER_MYSQL_PASSWORD", "secret")
@@ -168,10 +182,17 @@ fn headwater(server: &Instance, folder: &Path, scene: &Scene, extra: &[&str]) ->
 }
 
 /// Starts the program and kills it, at a moment or a failpoint of the random numbers' choice.
-fn kill_once(server: &Instance, folder: &Path, scene: &Scene, random: &mut StdRng) {
-    let mut command = headwater(server, folder, scene, &[]);
+fn kill_once(
+    server: &Instance,
+    target: &Target,
+    folder: &Path,
+    scene: &Scene,
+    random: &mut StdRng,
+) {
+    let mut command = headwater(server, target, folder, scene, &[]);
     if random.random_bool(0.4) {
-        let point = FAILPOINTS[random.random_range(0..FAILPOINTS.len())];
+        let points = target.failpoints();
+        let point = points[random.random_range(0..points.len())];
         let hit = if point == "cut.open" {
             1
         } else if point == "chunk.open" {
@@ -182,7 +203,8 @@ fn kill_once(server: &Instance, folder: &Path, scene: &Scene, random: &mut StdRn
         command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
     }
     let mut child = command.spawn().unwrap();
-    let until = std::time::Instant::now() + Duration::from_millis(random.random_range(60..1_800));
+    let life_ms = random.random_range(60..target.life_ms_max());
+    let until = std::time::Instant::now() + Duration::from_millis(life_ms);
     if scene.bootstraps && random.random_bool(0.7) {
         // It may well come too early, or too late.
         bootstrap(folder, &["--detach"]);
@@ -214,7 +236,9 @@ fn bootstrap(folder: &Path, extra: &[&str]) -> bool {
 fn bootstrap_whole(server: &Instance, folder: &Path, scene: &Scene) -> Vec<String> {
     let events = folder.join("events.jsonl");
     let before = fs::read_to_string(&events).unwrap().len();
-    let mut streaming = headwater(server, folder, scene, &[]).spawn().unwrap();
+    let mut streaming = headwater(server, &Target::File, folder, scene, &[])
+        .spawn()
+        .unwrap();
     let mut tries = 0;
     while !bootstrap(folder, &[]) {
         tries += 1;
@@ -286,11 +310,12 @@ async fn play(scene: Scene) {
         .collect();
 
     let mut random = StdRng::seed_from_u64(seed);
-    let (server, folder, scene) = tokio::task::spawn_blocking(move || {
+    let (server, target, folder, scene) = tokio::task::spawn_blocking(move || {
+        let target = scene.target();
         for _ in 0..scene.kills {
-            kill_once(&server, folder.path(), &scene, &mut random);
+            kill_once(&server, &target, folder.path(), &scene, &mut random);
         }
-        (server, folder, scene)
+        (server, target, folder, scene)
     })
     .await
     .unwrap();
@@ -305,13 +330,15 @@ async fn play(scene: Scene) {
             history.push(position, event);
         }
     }
-    let (status, folder, scene, last) = tokio::task::spawn_blocking(move || {
-        let status = headwater(&server, folder.path(), &scene, &["--until", "now"])
+    let (status, text, folder, scene, last) = tokio::task::spawn_blocking(move || {
+        let until = &["--until", "now"];
+        let status = headwater(&server, &target, folder.path(), &scene, until)
             .status()
             .unwrap();
+        let text = target.events(folder.path());
         let last = (scene.bootstraps && status.success())
             .then(|| bootstrap_whole(&server, folder.path(), &scene));
-        (status, folder, scene, last)
+        (status, text, folder, scene, last)
     })
     .await
     .unwrap();
@@ -322,7 +349,7 @@ async fn play(scene: Scene) {
         every_row_came(seed, &last, &keys, &expected);
     }
     let told = Told {
-        folder: folder.path(),
+        text: &text,
         log: &log,
         delivery: scene.delivery(),
     };
@@ -331,7 +358,7 @@ async fn play(scene: Scene) {
 
 /// What a scene left behind, and what its events promise.
 struct Told<'a> {
-    folder: &'a Path,
+    text: &'a str,
     log: &'a str,
     delivery: Delivery,
 }
@@ -358,8 +385,7 @@ fn judge(seed: u64, told: &Told<'_>, oracle: &Oracle, keys: &Keys, expected: Vec
             .collect::<Vec<_>>()
             .join("\n")
     };
-    let text = fs::read_to_string(told.folder.join("events.jsonl")).unwrap();
-    let events = from_json_lines(&text, keys)
+    let events = from_json_lines(told.text, keys)
         .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", tail()));
     let mut tables: std::collections::BTreeMap<String, Vec<_>> =
         keys.keys().map(|name| (name.clone(), Vec::new())).collect();
@@ -374,7 +400,7 @@ fn judge(seed: u64, told: &Told<'_>, oracle: &Oracle, keys: &Keys, expected: Vec
     });
     if let Err(violation) = oracle.check(&events, told.delivery) {
         let kept = std::env::temp_dir().join(format!("headwater-kills-{seed}.jsonl"));
-        fs::write(&kept, &text).unwrap();
+        fs::write(&kept, told.text).unwrap();
         panic!(
             "seed {seed}: {violation}\nevents kept in {}\n{}",
             kept.display(),
@@ -416,6 +442,8 @@ scenes! {
     kills_lose_and_repeat_nothing_on_mysql_9_7, soak_kills_mysql_9_7: Scene::new(Flavor::MySql97, Grants::All);
     kills_lose_and_repeat_nothing_on_mysql_without_a_lock, soak_kills_mysql_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock);
     kills_lose_and_repeat_nothing_on_mariadb_without_a_lock, soak_kills_mariadb_without_a_lock: Scene::new(Flavor::MariaDb1011, Grants::NoLock);
+    kills_lose_and_repeat_nothing_in_kafka, soak_kills_kafka: Scene::new(Flavor::MariaDb1011, Grants::All).to_kafka(20);
+    kills_lose_and_repeat_nothing_in_kafka_without_a_lock, soak_kills_kafka_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock).to_kafka(5);
     kills_lose_and_repeat_nothing_of_a_bounded_copy_on_mysql_without_a_lock, soak_kills_bounded_mysql_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock).bounded();
     kills_lose_and_repeat_nothing_of_a_bounded_copy_on_mysql_9_7, soak_kills_bounded_mysql_9_7: Scene::new(Flavor::MySql97, Grants::All).bounded();
 }
