@@ -10,6 +10,8 @@
 //! | `checkpoint.temporary` | the new checkpoint is whole in its temporary file, not renamed |
 //! | `checkpoint.renamed` | the new checkpoint has its name, its folder is not synced |
 //! | `cut.open` | a cut is open, its rows not yet all out |
+//! | `kafka.acknowledged` | Kafka has all records of a transaction with its checkpoint, and it is not committed |
+//! | `kafka.committed` | a transaction is committed, and nobody but Kafka knows |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -52,7 +52,18 @@ pub(crate) fn call(operation: &'static str, cause: &KafkaError) -> Error {
 
 /// The kind of an error code, with what to do about it.
 pub(crate) fn of_code(code: Code) -> Error {
-    let (kind, message, hint) = match code {
+    let (kind, message, hint) = not_allowed(code).unwrap_or_else(|| explained(code));
+    Error::new(kind, message)
+        .with("kafka says", code)
+        .hint(hint)
+}
+
+/// What went wrong, with what to do about it.
+type Explained = (ErrorKind, &'static str, &'static str);
+
+/// Of a connection or an operation that is refused because of who asks.
+fn not_allowed(code: Code) -> Option<Explained> {
+    Some(match code {
         Code::SaslAuthenticationFailed | Code::Authentication => (
             ErrorKind::Authentication,
             "Kafka refused the user or the password",
@@ -72,6 +83,12 @@ pub(crate) fn of_code(code: Code) -> Error {
             "grant Write and Describe on the topics, Create where they are made, and with exactly_once Write and Describe \
              on the transactional id and Read on the checkpoint's topic",
         ),
+        _ => return None,
+    })
+}
+
+fn explained(code: Code) -> Explained {
+    match code {
         Code::MessageSizeTooLarge => (
             ErrorKind::SinkRejected,
             "Kafka refused a record as too large",
@@ -105,15 +122,22 @@ pub(crate) fn of_code(code: Code) -> Error {
             "the transaction's time-out is longer than the broker allows",
             "lower `transaction_timeout_s`, or raise the broker's `transaction.max.timeout.ms`",
         ),
+        Code::Fenced
+        | Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::InvalidProducerIdMapping
+        | Code::InvalidTransactionalState => (
+            ErrorKind::SinkUnavailable,
+            "the transaction was aborted",
+            "its time was over (raise `transaction_timeout_s` above what a table without a key takes to be read), or another \
+             process took over; it is tried again from the last commit",
+        ),
         _ => (
             ErrorKind::SinkUnavailable,
             "Kafka did not do what it was asked",
             "see that the brokers run and can be reached; it is tried again",
         ),
-    };
-    Error::new(kind, message)
-        .with("kafka says", code)
-        .hint(hint)
+    }
 }
 
 /// A topic that is not there and must not be made.
