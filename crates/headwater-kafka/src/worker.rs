@@ -9,7 +9,7 @@ use headwater_core::failpoint::Failpoints;
 use headwater_core::{Error, ErrorKind, Result};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -68,6 +68,9 @@ pub(crate) fn start(options: KafkaOptions, failpoints: Failpoints) -> Result<mps
 /// How often the client's reports are looked at while records are on their way and nobody waits for them.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How long the client is heard of in one turn.
+const SERVE_TURN: Duration = Duration::from_millis(1);
+
 /// How long one wait for reports lasts where somebody waits.
 const WAIT_TURN: Duration = Duration::from_millis(5);
 
@@ -95,11 +98,27 @@ impl Worker {
             match jobs.recv_timeout(wait) {
                 Ok(job) => self.take(job),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
             if let Some(producer) = &self.producer {
-                serve(producer);
+                // All there is to hear of, errors and log lines too: nobody else takes them, and they would pile up.
+                producer.poll(SERVE_TURN);
             }
+        }
+    }
+
+    /// Aborts what is open, so that readers of committed records need not wait until its time is over. If it does not work,
+    /// they do, or the next process aborts it.
+    fn end(self) {
+        let Some(producer) = self.producer.filter(|_| self.in_transaction) else {
+            return;
+        };
+        producer.purge(PurgeConfig::default().queue().inflight());
+        let aborted = producer
+            .flush(Duration::from_secs(1))
+            .and_then(|()| producer.abort_transaction(Duration::from_secs(5)));
+        if let Err(cause) = aborted {
+            tracing::debug!("an open transaction was left to time out: {cause}");
         }
     }
 

@@ -12,4 +12,5 @@ mod outages;
 mod records;
 mod refusals;
 mod secure;
+mod soak;
 mod support;
