@@ -11,9 +11,7 @@ use headwater_mysql::config::ConnectOptions;
 
 use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
-use super::{
-    Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused,
-};
+use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
 /// Where to read.

@@ -70,7 +70,7 @@ impl Scene {
         }
     }
 
-    fn to_kafka(self, kills: u32) -> Self {
+    fn into_kafka(self, kills: u32) -> Self {
         Self {
             kills,
             to_kafka: true,
@@ -442,8 +442,8 @@ scenes! {
     kills_lose_and_repeat_nothing_on_mysql_9_7, soak_kills_mysql_9_7: Scene::new(Flavor::MySql97, Grants::All);
     kills_lose_and_repeat_nothing_on_mysql_without_a_lock, soak_kills_mysql_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock);
     kills_lose_and_repeat_nothing_on_mariadb_without_a_lock, soak_kills_mariadb_without_a_lock: Scene::new(Flavor::MariaDb1011, Grants::NoLock);
-    kills_lose_and_repeat_nothing_in_kafka, soak_kills_kafka: Scene::new(Flavor::MariaDb1011, Grants::All).to_kafka(20);
-    kills_lose_and_repeat_nothing_in_kafka_without_a_lock, soak_kills_kafka_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock).to_kafka(5);
+    kills_lose_and_repeat_nothing_in_kafka, soak_kills_kafka: Scene::new(Flavor::MariaDb1011, Grants::All).into_kafka(20);
+    kills_lose_and_repeat_nothing_in_kafka_without_a_lock, soak_kills_kafka_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock).into_kafka(5);
     kills_lose_and_repeat_nothing_of_a_bounded_copy_on_mysql_without_a_lock, soak_kills_bounded_mysql_without_a_lock: Scene::new(Flavor::MySql97, Grants::NoLock).bounded();
     kills_lose_and_repeat_nothing_of_a_bounded_copy_on_mysql_9_7, soak_kills_bounded_mysql_9_7: Scene::new(Flavor::MySql97, Grants::All).bounded();
 }
