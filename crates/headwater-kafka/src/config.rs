@@ -161,6 +161,12 @@ impl KafkaOptions {
                 "write kafka:HOST:PORT, or `bootstrap_servers` in the section `kafka`",
             ));
         }
+        if self.bootstrap_servers.contains('@') {
+            return Err(refused(
+                "a broker's address has no user and no password in it",
+                "write HOST:PORT, and `sasl.username` and `sasl.password` among the `properties` of the section `kafka`",
+            ));
+        }
         for (name, value) in &self.properties {
             check_property(name, value.expose_secret())?;
         }
@@ -378,6 +384,16 @@ mod tests {
         assert!(
             format!("{error:?}").contains("compression.type"),
             "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        let options = KafkaOptions::new("cdc:hunter2@h:1", Template::parse("x").unwrap());
+        let told = format!("{:?}", options.validate().unwrap_err());
+        assert!(
+            told.contains("sasl.password") && !told.contains("hunter2"),
+            "{told}"
         );
     }
 
