@@ -122,7 +122,7 @@ impl Run {
     }
 
     fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
-        let limit = Instant::now() + Duration::from_secs(30);
+        let limit = Instant::now() + Duration::from_secs(120);
         while !is_so() {
             assert!(
                 Instant::now() < limit,
@@ -240,7 +240,7 @@ fn who_leaves_a_bootstrap_and_who_kills_its_run_are_told_that_it_goes_on() {
         let out = child.wait_with_output().unwrap();
         (out.status.code(), String::from_utf8(out.stderr).unwrap())
     };
-    let asking = watch(&["left_alone.big", "--rate", "2000rows/s"]);
+    let asking = watch(&["left_alone.big", "--rate", "500rows/s"]);
     run.wait("it runs", || run.state("1")["state"] == "running");
     send_signal(asking.id(), Signal::Interrupt).unwrap();
     let (code, said) = said_by(asking);

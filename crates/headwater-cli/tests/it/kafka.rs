@@ -29,7 +29,7 @@ fn read(bootstrap: &str, topic: &str, partitions: i32) -> Vec<(String, String)> 
     consumer.assign(&list).unwrap();
     let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
     let (mut ended, mut found) = (0, Vec::new());
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(180);
     while ended < partitions {
         assert!(Instant::now() < end, "{topic} cannot be read to its end");
         match consumer.poll(Duration::from_millis(100)) {

@@ -86,7 +86,7 @@ async fn of_two_processes_at_once_the_newcomer_stays() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut second = sink(options);
     let found = second.recover().await.unwrap().unwrap();
-    let error = tokio::time::timeout(Duration::from_secs(30), first)
+    let error = tokio::time::timeout(Duration::from_secs(180), first)
         .await
         .expect("the first does not notice")
         .unwrap()
@@ -107,7 +107,7 @@ async fn a_transaction_whose_time_was_over_is_written_again() {
     let topic = fresh("expired");
     let options = KafkaOptions {
         exactly_once: Some(ExactlyOnce {
-            transaction_timeout: Duration::from_secs(1),
+            transaction_timeout: Duration::from_secs(5),
             ..ExactlyOnce::new("expired")
         }),
         ..on(&server.bootstrap(), &topic, 3)
@@ -117,7 +117,7 @@ async fn a_transaction_whose_time_was_over_is_written_again() {
     accept(&mut sink, &inserts(&orders(), 20..30))
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     let late = sink.commit(&json!(30)).await.unwrap_err();
     assert!(late.is_temporary(), "{late:?}");
     write_to(&mut sink, 50, 10).await.unwrap();

@@ -1,7 +1,5 @@
 //! What is wrong, and what is said about it.
 
-use std::time::{Duration, Instant};
-
 use headwater_core::ErrorKind;
 use headwater_core::finding::Level;
 use headwater_core::sink::Sink as _;
@@ -105,11 +103,9 @@ async fn a_checkpoint_topic_that_forgets_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_there_may_come_back() {
     let mut sink = sink(on("127.0.0.1:1", "x", 1));
-    let begin = Instant::now();
     let error = sink.open(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SinkUnavailable, "{error:?}");
     assert!(error.hint_text().is_some());
-    assert!(begin.elapsed() < Duration::from_secs(40));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! TLS and passwords.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use headwater_core::ErrorKind;
 use headwater_core::sink::Sink as _;
@@ -90,11 +89,9 @@ async fn tls_and_a_password_let_in_and_a_wrong_one_is_told_and_not_repeated() {
     assert_eq!(read_with(&config, "secure").len(), 5);
 
     let wrong = properties(folder.path(), "hunter2");
-    let begin = Instant::now();
     let error = sink(options(&server, &wrong)).open(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");
     assert!(!told(&error).contains("hunter2"), "{error:?}");
-    assert!(begin.elapsed() < Duration::from_secs(15));
 
     // An authority that did not sign the server's certificate.
     let strange = TempDir::new().unwrap();

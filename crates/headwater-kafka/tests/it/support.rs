@@ -174,7 +174,7 @@ pub(crate) fn read_with(config: &ClientConfig, topic: &str) -> Vec<Read> {
         .set("allow.auto.create.topics", "false")
         .create()
         .unwrap();
-    let wait = Duration::from_secs(20);
+    let wait = Duration::from_secs(120);
     let metadata = consumer.fetch_metadata(None, wait).unwrap();
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let partitions = found.map_or(0, |found| found.partitions().len());
@@ -185,7 +185,7 @@ pub(crate) fn read_with(config: &ClientConfig, topic: &str) -> Vec<Read> {
     }
     consumer.assign(&list).unwrap();
     let (mut ended, mut all) = (0, Vec::new());
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(180);
     while ended < partitions {
         assert!(Instant::now() < end, "{topic} cannot be read to its end");
         match consumer.poll(Duration::from_millis(100)) {
