@@ -314,23 +314,23 @@ impl State {
             self.held = None;
             self.seen = 0;
         }
+        // A stream that began by file and offset goes on so: the GTIDs that it has seen are not all that went before, and by
+        // them alone the server would send everything else again.
         match group {
             Group::Anonymous => {}
             Group::MySql(tsid, number) => {
-                self.position
-                    .gtid_set
-                    .get_or_insert_default()
-                    .add(tsid, *number);
+                if let Some(set) = &mut self.position.gtid_set {
+                    set.add(tsid, *number);
+                }
             }
             Group::MariaDb {
                 domain,
                 server,
                 sequence,
             } => {
-                self.position
-                    .gtid
-                    .get_or_insert_default()
-                    .set(*domain, *server, *sequence);
+                if let Some(domains) = &mut self.position.gtid {
+                    domains.set(*domain, *server, *sequence);
+                }
             }
         }
         self.move_file();

@@ -24,6 +24,10 @@ pub(crate) async fn open(
         return Err(Error::new(ErrorKind::Prerequisite, "a bootstrap beside the running stream needs GTIDs on this server")
             .hint("turn on gtid_mode and enforce_gtid_consistency, or copy anew with `headwater backfill`"));
     }
+    if !control.is_mariadb() && request.at_least.gtid_set.is_none() {
+        return Err(Error::new(ErrorKind::Prerequisite, "a bootstrap needs to know by GTIDs what is out, and the stream began by file and offset")
+            .hint("begin the stream from now or from a handoff token, or copy anew with `headwater backfill`"));
+    }
     let mut connections = vec![cut::session(source).await?];
     let mut before = definition(&mut control, &request).await?;
     for _ in 0..CUT_TRIES {

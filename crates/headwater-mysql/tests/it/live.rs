@@ -179,6 +179,32 @@ async fn a_killed_connection_is_opened_again(flavor: Flavor) {
     assert_eq!(ids(&streaming.stop().await.ok()), [0, 1, 2, 9]);
 }
 
+/// What was committed before must not come, though the server would send it by the GTIDs seen since.
+async fn a_stream_that_began_by_file_and_offset_goes_on_there(flavor: Flavor) {
+    let server = start(flavor, &[]);
+    server.admin(TABLE);
+    server.admin("INSERT INTO d.t VALUES (1, 'before'), (2, 'before')");
+    let run = server.run(database("d"));
+    let mut token = run.token_now().await;
+    let position = token.position.as_object_mut().unwrap();
+    assert!(
+        position
+            .remove("gtid_set")
+            .or(position.remove("gtid"))
+            .is_some()
+    );
+    let streaming = run.from(&token).follow();
+    streaming.streams().await;
+    for round in 10..13 {
+        server.admin(&format!("INSERT INTO d.t VALUES ({round}, 'r{round}')"));
+        streaming.line_with(&format!("r{round}")).await;
+        kill_dumps(&server);
+    }
+    server.admin("INSERT INTO d.t VALUES (19, 'last')");
+    streaming.line_with("last").await;
+    assert_eq!(ids(&streaming.stop().await.ok()), [10, 11, 12, 19]);
+}
+
 async fn without_gtids_the_log_is_read_by_file_and_offset(flavor: Flavor) {
     if flavor.is_mariadb() {
         return;
@@ -426,6 +452,7 @@ on_every_server!(
     the_stream_goes_on_over_rotation_and_flushes,
     the_stream_outlives_its_server,
     a_killed_connection_is_opened_again,
+    a_stream_that_began_by_file_and_offset_goes_on_there,
     without_gtids_the_log_is_read_by_file_and_offset,
     a_prepared_transaction_comes_out_when_it_is_committed,
     rollbacks_and_savepoints_leave_only_what_was_committed,
