@@ -2,7 +2,6 @@
 //! opened until its rows go out is noted by key; where the log has passed all that the view could see, the rows, mended by
 //! those changes, are the exact contents of the range there. Nothing is held up meanwhile.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,9 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::marks::fill;
-use crate::batch::{Batch, ChangeKind, Verdict};
+use super::touched::Touched;
+use crate::batch::{Batch, ChangeKind};
 use crate::bootstrap::BootstrapId;
-use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::key::{Key, KeyRange};
@@ -22,8 +21,6 @@ use crate::source::{ChunkRequest, Cuts, SnapshotReader, Source, TableInfo};
 
 /// What is noted of the stream while a chunk is read, in bytes. A chunk that meets more is given up and read shorter.
 const NOTED_BYTES_MAX: usize = 16 << 20;
-/// What a noted key costs beside its image.
-const KEY_BYTES: usize = 96;
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -107,7 +104,7 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
                 _ => self.noted.change(&row),
             }
         }
-        is_good && self.noted.size_bytes() <= NOTED_BYTES_MAX
+        is_good && self.noted.touched.size_bytes() <= NOTED_BYTES_MAX
     }
 
     /// The contents of the range where the stream stands now: rows that were not touched, then the last image of each that
@@ -124,7 +121,7 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
         let inside = noted
             .keys_inside(source, &filled.schema, &filled.range)
             .await?;
-        let (untouched, changed) = noted.close(filled.rows, &inside, conditional);
+        let [untouched, changed] = noted.close(filled.rows, &inside, conditional);
         Ok(Closed {
             untouched,
             changed,
@@ -187,33 +184,23 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
 struct Noted {
     /// All rows before were removed at once.
     emptied: bool,
-    /// Rows that the log has the last image of.
-    changed: Batch,
-    /// For each key touched: where its last image is in `changed`, or that it was deleted.
-    touched: HashMap<Key, Option<usize>>,
+    touched: Touched,
 }
 
 impl Noted {
-    fn size_bytes(&self) -> usize {
-        self.changed.size_bytes() + self.touched.len() * KEY_BYTES
-    }
-
     fn change(&mut self, row: &crate::batch::Row<'_>) {
         if let Some(key) = row.before().and_then(|image| Key::of(&image)) {
-            self.touched.insert(key, None);
+            self.touched.remove(key);
         }
         if let Some(image) = row.after()
             && let Some(key) = Key::of(&image)
         {
-            self.changed
-                .push_bootstrap_copy(&image, row.schema(), clock::now_event_s());
-            self.touched.insert(key, Some(self.changed.len() - 1));
+            self.touched.set(key, row, &image);
         }
     }
 
     fn empty(&mut self) {
         self.emptied = true;
-        self.changed.clear();
         self.touched.clear();
     }
 
@@ -226,8 +213,8 @@ impl Noted {
     ) -> Result<Vec<usize>> {
         let (keys, images): (Vec<Key>, Vec<usize>) = self
             .touched
-            .iter()
-            .filter_map(|(key, image)| Some((key.clone(), (*image)?)))
+            .present()
+            .map(|(key, image)| (key.clone(), image))
             .unzip();
         let bounds: Vec<Key> = range.after.iter().chain(&range.up_to).cloned().collect();
         if bounds.is_empty() || keys.is_empty() {
@@ -249,29 +236,11 @@ impl Noted {
 
     /// Gives the rows that were not touched, and the last images of those in the range that were. Under a condition only the
     /// source could say which of these meet it; each of them has gone out as a change, whole, after the bootstrap began.
-    fn close(mut self, mut rows: Batch, inside: &[usize], conditional: bool) -> (Batch, Batch) {
+    fn close(self, mut rows: Batch, inside: &[usize], conditional: bool) -> [Batch; 2] {
         if self.emptied {
             rows.clear();
         }
-        let untouched: Vec<Verdict> = rows
-            .rows()
-            .map(|row| {
-                let key = row.after().and_then(|image| Key::of(&image));
-                if key.is_some_and(|key| self.touched.contains_key(&key)) {
-                    Verdict::Drop
-                } else {
-                    Verdict::Keep
-                }
-            })
-            .collect();
-        rows.retain(&untouched);
-        let mut last = vec![Verdict::Drop; self.changed.len()];
-        if !conditional {
-            for index in inside {
-                last[*index] = Verdict::Keep;
-            }
-        }
-        self.changed.retain(&last);
-        (rows, self.changed)
+        let wanted = if conditional { &[] } else { inside };
+        self.touched.mend(rows, wanted)
     }
 }

@@ -17,6 +17,7 @@ mod note;
 mod options;
 mod scan;
 mod stream;
+mod touched;
 mod window;
 mod writer;
 

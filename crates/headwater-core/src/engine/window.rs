@@ -6,14 +6,11 @@
 //!
 //! Where a condition bounds the table, that cannot be: see [`super::bounded`].
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::bounded::Bounded;
-use crate::batch::{Batch, Row, Verdict};
-use crate::clock;
+use super::touched::Touched;
+use crate::batch::{Batch, Row};
 use crate::key::Key;
-use crate::schema::{TableName, TableSchema};
+use crate::schema::TableName;
 
 /// What was read, and what the log says of its keys since.
 #[derive(Debug)]
@@ -93,10 +90,7 @@ pub(super) struct Chunk {
     /// The segment of the table's coverage that it is.
     segment: usize,
     rows: Batch,
-    /// Rows whose last image came from the log.
-    changed: Batch,
-    /// For each key touched: where its last image is in `changed`, or that it was deleted.
-    touched: HashMap<Key, Option<usize>>,
+    touched: Touched,
 }
 
 impl Chunk {
@@ -105,8 +99,7 @@ impl Chunk {
             table,
             segment,
             rows,
-            changed: Batch::new(),
-            touched: HashMap::new(),
+            touched: Touched::default(),
         }
     }
 
@@ -119,48 +112,25 @@ impl Chunk {
         if let Some((key, segment)) = before
             && segment == self.segment
         {
-            self.touched.insert(key.clone(), None);
+            self.touched.remove(key.clone());
         }
         if let (Some((key, segment)), Some(image)) = (after, row.after())
             && segment == self.segment
         {
-            let schema: &Arc<TableSchema> = row.schema();
-            self.changed
-                .push_bootstrap_copy(&image, schema, clock::now_event_s());
-            self.touched
-                .insert(key.clone(), Some(self.changed.len() - 1));
+            self.touched.set(key.clone(), row, &image);
         }
     }
 
     fn empty(&mut self) {
         self.rows.clear();
-        self.changed.clear();
         self.touched.clear();
     }
 
     /// The contents at the high mark: the rows that were not touched, then the last image of each that was.
-    fn close(mut self) -> Closed {
-        let untouched: Vec<Verdict> = self
-            .rows
-            .rows()
-            .map(|row| {
-                let key = row.after().and_then(|image| Key::of(&image));
-                let touched = key.is_some_and(|key| self.touched.contains_key(&key));
-                if touched {
-                    Verdict::Drop
-                } else {
-                    Verdict::Keep
-                }
-            })
-            .collect();
-        self.rows.retain(&untouched);
-        let mut last = vec![Verdict::Drop; self.changed.len()];
-        for index in self.touched.values().flatten() {
-            last[*index] = Verdict::Keep;
-        }
-        self.changed.retain(&last);
+    fn close(self) -> Closed {
+        let last: Vec<usize> = self.touched.present().map(|(_, image)| image).collect();
         Closed {
-            rows: [self.rows, self.changed],
+            rows: self.touched.mend(self.rows, &last),
             rows_placed: 0,
             pending: Vec::new(),
         }
