@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Events, Kafka, LogFormat, LogLevel};
+use crate::config::{Events, FilterUpdates, Kafka, LogFormat, LogLevel};
 use crate::exit;
 
 /// Turns a MySQL or MariaDB database into a stream: the rows that are there, then every change, without a gap.
@@ -81,6 +81,13 @@ pub(crate) struct Source {
     /// A file that holds the password. (HEADWATER_MYSQL_PASSWORD may hold it, too.)
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    /// Which tables and rows, by Maxwell's rules; the last that matches wins: 'exclude: *.*, include: shop./^orders/,
+    /// exclude: shop.orders.state=draft'.
+    #[arg(long, value_name = "RULES")]
+    pub(crate) filter: Option<String>,
+    /// What a rule with a column judges an update by [default: split].
+    #[arg(long, alias = "filter_updates", value_name = "HOW")]
+    pub(crate) filter_updates: Option<FilterUpdates>,
     /// The server id with which to join the replicas of the server [default: chosen].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) server_id: Option<u32>,

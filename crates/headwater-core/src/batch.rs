@@ -150,6 +150,8 @@ pub struct Batch {
     /// Those of `schemas`, side by side: one is looked for at each event of the log.
     schema_ids: Vec<SchemaId>,
     transactions: Vec<Transaction>,
+    /// Of the transaction that began in an earlier batch, the end was here, and no row is left here that could say so.
+    ended_before: bool,
 }
 
 impl Batch {
@@ -168,6 +170,7 @@ impl Batch {
         self.schemas.clear();
         self.schema_ids.clear();
         self.transactions.clear();
+        self.ended_before = false;
     }
 
     /// The number of rows.
@@ -261,6 +264,26 @@ impl Batch {
         }
     }
 
+    /// The definitions of its rows, as [`Row::schema_index`] numbers them.
+    #[must_use]
+    pub fn schemas(&self) -> &[Arc<TableSchema>] {
+        &self.schemas
+    }
+
+    /// Whether a transaction that began in an earlier batch ended in this one, without a row that says so: all it had here
+    /// were dropped ([`Batch::retain`]). Its last row is then the last one of that earlier batch.
+    #[must_use]
+    pub fn ended_before(&self) -> bool {
+        self.ended_before
+    }
+
+    /// Gives the row at `index` another number within its transaction.
+    pub fn set_offset(&mut self, index: usize, offset: u64) {
+        if let Some(row) = self.rows.get_mut(index) {
+            row.offset = offset;
+        }
+    }
+
     /// Marks the last row as the last of its transaction.
     pub fn end_transaction(&mut self) {
         if let Some(row) = self.rows.last_mut() {
@@ -344,11 +367,16 @@ impl Batch {
     }
 
     /// Keeps of each row what `verdicts` says, one for each row in order; then mends the mark of the last row of each
-    /// transaction. `ended` says whether the batch's last transaction ends in it.
+    /// transaction, or says that it is in an earlier batch ([`Batch::ended_before`]).
     pub fn retain(&mut self, verdicts: &[Verdict]) {
         debug_assert_eq!(verdicts.len(), self.rows.len());
         let mut kept: usize = 0;
         let mut snapshots = Vec::new();
+        // Rows kept before the transaction at hand, and whether it began in this batch.
+        let mut begin = 0;
+        let in_transaction = |row: &&RowEntry| row.transaction != u32::MAX;
+        let first = self.rows.iter().find(in_transaction);
+        let mut began_here = first.is_none_or(|row| row.offset == 0);
         for (index, verdict) in verdicts.iter().enumerate() {
             let mut row = self.rows[index];
             let ends = row.last;
@@ -373,8 +401,13 @@ impl Batch {
             if keep {
                 self.rows[kept] = row;
                 kept += 1;
-            } else if ends && kept > 0 && self.rows[kept - 1].transaction == row.transaction {
+            } else if ends && kept > begin && self.rows[kept - 1].transaction != u32::MAX {
                 self.rows[kept - 1].last = true;
+            } else if ends && !began_here {
+                self.ended_before = true;
+            }
+            if ends {
+                (begin, began_here) = (kept, true);
             }
         }
         self.rows.truncate(kept);

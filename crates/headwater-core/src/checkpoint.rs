@@ -26,6 +26,9 @@ pub struct Checkpoint<P> {
     pub written_at_s: u64,
     /// How far the log is out; none before the first cut was taken.
     pub log: Option<LogPoint<P>>,
+    /// Rows of the transaction that `log` stands in which the filter did not let out: the others are numbered without them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows_filtered: u64,
     /// Cuts whose rows are (partly) out, but which the log has not reached yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts_ahead: Vec<CutAhead<P>>,
@@ -119,6 +122,7 @@ impl<P: Position> Checkpoint<P> {
             configuration,
             written_at_s: 0,
             log: None,
+            rows_filtered: 0,
             cuts_ahead: Vec::new(),
             next_cut: 1,
             copy: None,
@@ -207,6 +211,14 @@ impl<P: Position> Checkpoint<P> {
         };
         HandoffToken::new(self.source.clone(), &log.position, self.definitions.clone()).map(Some)
     }
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference over"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The first member in which two configurations differ, with both values.

@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod engine;
 pub mod error;
 pub mod failpoint;
+pub mod filter;
 pub mod finding;
 pub mod key;
 pub mod metrics;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use headwater_core::bootstrap::{self, Commands};
 use headwater_core::engine::{self, Ended, Mode, Start, Summary};
+use headwater_core::filter::Updates;
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::{Phase, Progress};
 use headwater_core::sink::{AnySink, CheckpointStore, MemoryCheckpoint, Sink};
 use headwater_core::source::Source;
 use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
-use headwater_format::maxwell::{BootstrapEvents, Encoder};
+use headwater_format::maxwell::{self, BootstrapEvents, Encoder};
 use headwater_kafka::KafkaSink;
 use headwater_mysql::MysqlSource;
 use headwater_mysql::schema::TableDefinition;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::source;
-use crate::config::{Settings, SinkChoice, StartAt};
+use crate::config::{Settings, SinkChoice, SourceSettings, StartAt};
 use crate::control::{About, Plane, Watched};
 use crate::exit::Exit;
 use crate::signals;
@@ -103,6 +104,7 @@ async fn drive(
         until: settings.until,
         readers: settings.readers,
         split_rows: settings.split_rows,
+        rows: row_filter(&settings.source),
         configuration: configuration(settings, &sink.name()),
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()
@@ -117,6 +119,15 @@ async fn drive(
         commands,
     )
     .await
+}
+
+/// The filter, if it has rules.
+fn row_filter(source: &SourceSettings) -> Option<engine::RowFilter> {
+    (!source.filter.is_empty()).then(|| engine::RowFilter {
+        filter: source.filter.clone(),
+        updates: source.filter_updates,
+        text_of: maxwell::push_java_text,
+    })
 }
 
 /// Pieces are ranges of a table's key, so a column that does not lead the key cannot be what they are cut by.
@@ -172,6 +183,15 @@ fn configuration(settings: &Settings, sink: &str) -> Value {
             BootstrapEvents::Maxwell => "maxwell",
         },
     });
+    if !settings.source.filter.is_empty() {
+        // What it includes from now on, nobody has the rows of.
+        configuration["filter"] = settings.source.filter.to_string().into();
+        configuration["filter_updates"] = match settings.source.filter_updates {
+            Updates::Split => "split",
+            Updates::NewRow => "new_row",
+        }
+        .into();
+    }
     if let Some(kafka) = &settings.kafka {
         // With others, a key's events would be in two places.
         configuration["producer_partition_by"] = format!("{:?}", kafka.partition_by).into();
@@ -256,6 +276,9 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
     match &settings.label {
         Some(env) => tracing::info!(env, mode, server, tables, sink, "headwater starts"),
         None => tracing::info!(mode, server, tables, sink, "headwater starts"),
+    }
+    if !settings.source.filter.is_empty() {
+        tracing::info!(filter = %settings.source.filter, "of these, what the filter includes");
     }
     for remark in &settings.remarks {
         tracing::warn!("{remark}");

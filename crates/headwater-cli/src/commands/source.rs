@@ -29,7 +29,10 @@ fn mysql_settings(settings: &SourceSettings) -> MysqlSettings {
             .map(|condition| (condition.table.clone(), condition.sql.clone()))
             .collect(),
         server_id: settings.server_id,
-        ..MysqlSettings::new(settings.connect.clone(), tables(&settings.selection))
+        ..MysqlSettings::new(
+            settings.connect.clone(),
+            tables(&settings.selection).filtered(settings.filter.clone()),
+        )
     }
 }
 

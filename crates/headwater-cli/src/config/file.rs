@@ -21,6 +21,11 @@ pub(crate) struct File {
     pub(crate) connections: Option<Connections>,
     /// What is read from MySQL or MariaDB.
     pub(crate) mysql: Option<Mysql>,
+    /// Which tables and rows are streamed, by Maxwell's rules: `exclude: *.*, include: shop./^orders/`. The last rule that
+    /// matches wins; without one, a row is included. In quotes: it holds colons.
+    pub(crate) filter: Option<String>,
+    /// What a rule with a column judges an update by. `split` if not given.
+    pub(crate) filter_updates: Option<FilterUpdates>,
     /// What is written to Apache IoTDB. Checked, but not in this version: give a `--sink` to use the rest of the file.
     pub(crate) iotdb: Option<Iotdb>,
     /// What is written to Kafka, and how.
@@ -391,6 +396,17 @@ pub(crate) struct Events {
     #[arg(long, alias = "output_null_zerodates", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     pub(crate) output_null_zerodates: Option<bool>,
+}
+
+/// What a filter's rule with a column judges an update by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum FilterUpdates {
+    /// Both images: a row that leaves what is included goes out as a delete, one that enters it as an insert.
+    Split,
+    /// The new image only, as Maxwell does it: of a row that leaves nothing goes out.
+    NewRow,
 }
 
 /// How snapshot rows are told apart from live ones.

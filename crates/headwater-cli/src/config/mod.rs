@@ -23,7 +23,7 @@ use headwater_core::{Error, ErrorKind};
 use serde::Deserialize;
 
 pub(crate) use environment::Lookup;
-pub(crate) use file::{Events, File, Log, LogFormat, LogLevel};
+pub(crate) use file::{Events, File, FilterUpdates, Log, LogFormat, LogLevel};
 #[cfg(test)]
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};

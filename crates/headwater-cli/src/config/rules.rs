@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use headwater_core::Error;
+use headwater_core::filter::Filter;
 
 use super::file::{Column, File, Http, Iotdb, Mapping, Mysql, StartupMode, Table};
 use super::names;
@@ -18,6 +19,11 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     rules.connection(file);
     if let Some(mysql) = &file.mysql {
         rules.mysql(mysql);
+    }
+    if let Some(text) = &file.filter
+        && let Err(error) = text.parse::<Filter>()
+    {
+        rules.say_error("filter", &error);
     }
     if let Some(iotdb) = &file.iotdb {
         let tables = file

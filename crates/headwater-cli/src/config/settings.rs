@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use headwater_core::Result;
 use headwater_core::engine;
+use headwater_core::filter::{Filter, Updates};
 use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
-use super::file::{BootstrapEvents, Events, File, Log, Mode, Mysql, Partitioning, StartupMode};
+use super::file::{BootstrapEvents, Events, File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
 use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
@@ -20,6 +21,9 @@ pub(crate) struct SourceSettings {
     pub(crate) connect: ConnectOptions,
     pub(crate) selection: Selection,
     pub(crate) conditions: Vec<Condition>,
+    /// What of the selection passes.
+    pub(crate) filter: Filter,
+    pub(crate) filter_updates: Updates,
     pub(crate) server_id: Option<u32>,
 }
 
@@ -105,14 +109,46 @@ impl SourceSettings {
         } else {
             names::select(named.into_iter(), database)?
         };
+        let filter = filter(source, file, &selection)?;
         let conditions = merged_conditions(conditions, mysql, &selection, database)?;
+        for condition in &conditions {
+            if !filter.may_pass(&condition.table) {
+                return Err(misused(
+                    format!("a condition bounds {}, which the filter excludes", condition.table),
+                    "leave the condition out, or include the table",
+                ));
+            }
+        }
+        let updates = source.filter_updates.or(file.filter_updates);
         Ok(Self {
             selection,
+            filter,
+            filter_updates: match updates {
+                Some(FilterUpdates::NewRow) => Updates::NewRow,
+                Some(FilterUpdates::Split) | None => Updates::Split,
+            },
             conditions,
             server_id: source.server_id.or(mysql.and_then(|mysql| mysql.server_id)),
             connect,
         })
     }
+}
+
+/// The flag's filter, else the file's.
+fn filter(source: &Source, file: &File, selection: &Selection) -> Result<Filter> {
+    let text = source.filter.as_deref().or(file.filter.as_deref());
+    let filter: Filter = text.unwrap_or_default().parse()?;
+    let mut tables = selection.tables.iter();
+    let is_all_out = selection.databases.is_empty()
+        && !selection.tables.is_empty()
+        && !tables.any(|table| filter.may_pass(table));
+    if is_all_out {
+        return Err(misused(
+            format!("the filter excludes every table that is named: {}", selection.words().join(" ")),
+            "include one of them, or name others",
+        ));
+    }
+    Ok(filter)
 }
 
 /// The flags' conditions, and those of the file for tables that have none by flag.

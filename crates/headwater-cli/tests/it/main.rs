@@ -9,6 +9,7 @@
 mod bootstrap;
 mod command;
 mod failures;
+mod filters;
 mod kafka;
 mod kills;
 mod processes;

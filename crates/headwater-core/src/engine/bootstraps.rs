@@ -16,6 +16,7 @@ use crate::checkpoint::TableCopy;
 use crate::clock;
 use crate::coverage::CutId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Filter;
 use crate::key::KeyRange;
 use crate::position::Position;
 use crate::progress::Progress;
@@ -245,6 +246,7 @@ impl Bootstraps {
     pub(super) async fn serve<S: Source>(
         &self,
         source: &S,
+        filter: Option<&Filter>,
         commands: &tokio::sync::Mutex<Commands>,
         writer: WriterHandle<S::Position>,
     ) -> Infallible {
@@ -253,7 +255,7 @@ impl Bootstraps {
             // Whoever asked may have gone; what was asked for stands.
             match command {
                 Command::Ask(request, answer) => {
-                    let _ = answer.send(self.ask(source, request, &writer).await);
+                    let _ = answer.send(self.ask(source, filter, request, &writer).await);
                 }
                 Command::Act(id, action, answer) => {
                     let _ = answer.send(self.act(id, action, &writer).await);
@@ -303,6 +305,7 @@ impl Bootstraps {
     pub(super) async fn ask<S: Source>(
         &self,
         source: &S,
+        filter: Option<&Filter>,
         request: BootstrapRequest,
         writer: &WriterHandle<S::Position>,
     ) -> Result<Bootstrap> {
@@ -311,7 +314,7 @@ impl Bootstraps {
         {
             return Ok(known);
         }
-        let tables = chosen(&request, &source.tables().await?)?;
+        let tables = chosen(&request, &source.tables().await?, filter)?;
         let id = self.look(|list| list.iter().map(|found| found.id).max().unwrap_or(0) + 1);
         let bootstrap = Bootstrap {
             id,
@@ -335,7 +338,11 @@ fn of_origin(list: &[Bootstrap], origin: &str) -> Option<Bootstrap> {
 }
 
 /// The tables that a request means.
-fn chosen(request: &BootstrapRequest, known: &[TableInfo]) -> Result<Vec<TableBootstrap>> {
+fn chosen(
+    request: &BootstrapRequest,
+    known: &[TableInfo],
+    filter: Option<&Filter>,
+) -> Result<Vec<TableBootstrap>> {
     let mut chosen: Vec<TableBootstrap> = Vec::new();
     for pattern in &request.tables {
         let mut found = false;
@@ -361,6 +368,11 @@ fn chosen(request: &BootstrapRequest, known: &[TableInfo]) -> Result<Vec<TableBo
                 failed,
             });
         }
+        if !found && filter.is_some_and(|filter| excludes(filter, pattern)) {
+            return Err(Error::new(ErrorKind::NotFound, "the filter of the stream excludes this table")
+                .with("name", pattern)
+                .hint("only tables that are streamed can be bootstrapped; change the filter, or name a table that it includes"));
+        }
         if !found {
             return Err(Error::new(ErrorKind::NotFound, "no table of the stream has this name")
                 .with("name", pattern)
@@ -375,6 +387,12 @@ fn chosen(request: &BootstrapRequest, known: &[TableInfo]) -> Result<Vec<TableBo
         .hint("name a table with a key as DATABASE.TABLE"));
     }
     Ok(chosen)
+}
+
+/// Whether the filter lets nothing pass of the one table that is named.
+fn excludes(filter: &Filter, name: &str) -> bool {
+    let table = name.split_once('.').filter(|_| !name.contains('*'));
+    table.is_some_and(|(database, table)| !filter.may_pass(&TableName::new(database, table)))
 }
 
 const NO_KEY: &str = "a table without a usable key cannot be bootstrapped while the stream runs";

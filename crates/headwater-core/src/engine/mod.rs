@@ -16,6 +16,7 @@ mod marks;
 mod note;
 mod options;
 mod scan;
+mod sieve;
 mod stream;
 mod touched;
 mod window;
@@ -28,7 +29,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use options::{Ended, Mode, Options, Start, Summary, Until};
+pub use options::{Ended, Mode, Options, RowFilter, Start, Summary, Until};
 
 use crate::bootstrap::Commands;
 use crate::checkpoint::Checkpoint;
@@ -200,11 +201,13 @@ impl<S: Source> Shared<'_, S> {
             Arc::clone(self.store),
             checkpoint.clone(),
             self.options.checkpoint_interval,
+            self.options.rows.as_ref(),
             Arc::clone(self.progress),
         );
         let writing = tokio::spawn(writer.run());
         let bootstraps = Bootstraps::new(checkpoint.bootstraps.clone(), Arc::clone(self.progress));
         let serving = bootstraps.clone();
+        let filter = self.options.rows.as_ref().map(|rows| &rows.filter);
         let mut attempt = Attempt {
             shared: self,
             state: checkpoint,
@@ -216,7 +219,7 @@ impl<S: Source> Shared<'_, S> {
         let result = tokio::select! {
             biased;
             result = attempt.go() => result,
-            never = serving.serve(self.source, self.commands, handle) => match never {},
+            never = serving.serve(self.source, filter, self.commands, handle) => match never {},
         };
         if let Some(live) = attempt.live.take() {
             live.close().await;

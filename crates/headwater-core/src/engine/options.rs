@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::filter::{Filter, TextOf, Updates};
 use crate::position::HandoffToken;
 use crate::retry::Backoff;
 
@@ -36,6 +37,17 @@ pub enum Until {
     Now,
 }
 
+/// Which rows go out. The source is given the same filter for whole tables.
+#[derive(Debug, Clone)]
+pub struct RowFilter {
+    /// The rules.
+    pub filter: Filter,
+    /// What an update is judged by.
+    pub updates: Updates,
+    /// The text of a value, which rules compare.
+    pub text_of: TextOf,
+}
+
 /// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -56,7 +68,9 @@ pub struct Options {
     pub bootstrap_tables: usize,
     /// How often progress is saved.
     pub checkpoint_interval: Duration,
-    /// What a checkpoint must agree with: tables, conditions, sink, format.
+    /// Which rows go out; none: all.
+    pub rows: Option<RowFilter>,
+    /// What a checkpoint must agree with: tables, conditions, filter, sink, format.
     pub configuration: Value,
     /// A name for a new copy.
     pub run_name: String,
@@ -75,6 +89,7 @@ impl Default for Options {
             chunk_rows: 10_000,
             bootstrap_tables: 1,
             checkpoint_interval: Duration::from_secs(1),
+            rows: None,
             configuration: Value::Null,
             run_name: "run".into(),
             retry: Backoff::default(),

@@ -9,7 +9,9 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::RowFilter;
 use super::note::Note;
+use super::sieve::Sieve;
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::clock;
@@ -128,6 +130,8 @@ pub(super) struct Writer<P, K> {
     dirty: bool,
     /// Something is going out that cannot be taken up in the middle: nothing may be saved until it is whole.
     held: bool,
+    /// Lets the filter's rows through; none without a filter.
+    sieve: Option<Sieve<P>>,
 }
 
 /// The writer with the way to it.
@@ -136,6 +140,7 @@ pub(super) fn writer<P: Position, K: Sink>(
     store: Arc<dyn CheckpointStore>,
     checkpoint: Checkpoint<P>,
     interval: Duration,
+    rows: Option<&RowFilter>,
     progress: Arc<Progress>,
 ) -> (Writer<P, K>, WriterHandle<P>) {
     let (send, receive) = mpsc::channel(QUEUE_BATCHES);
@@ -147,6 +152,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         durable: watch,
         progress: Arc::clone(&progress),
     };
+    let sieve = rows.map(|rows| Sieve::new(rows.clone(), checkpoint.rows_filtered));
     let writer = Writer {
         work: receive,
         pool,
@@ -158,6 +164,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         progress,
         dirty: false,
         held: false,
+        sieve,
     };
     (writer, handle)
 }
@@ -196,7 +203,7 @@ impl<P: Position, K: Sink> Writer<P, K> {
             self.progress.counters().unqueued(work.batch.size_bytes());
             // What is out before a hold is saved with it.
             let was_held = self.held;
-            self.take(work.batch, work.note).await?;
+            self.sift(work.batch, work.note).await?;
             waiting.extend(work.saved);
             let due = saved_at.elapsed() >= self.interval && self.dirty && !self.held;
             if due || !(waiting.is_empty() || was_held && self.held) {
@@ -209,6 +216,18 @@ impl<P: Position, K: Sink> Writer<P, K> {
             return Ok(());
         }
         self.save().await
+    }
+
+    /// Hands on what the filter lets through.
+    async fn sift(&mut self, batch: Batch, note: Note<P>) -> Result<()> {
+        let Some(sieve) = &mut self.sieve else {
+            return self.take(batch, note).await;
+        };
+        for sifted in sieve.sift(batch, note) {
+            self.take(sifted.batch, sifted.note).await?;
+            self.checkpoint.rows_filtered = sifted.rows_filtered;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, batch: Batch, note: Note<P>) -> Result<()> {

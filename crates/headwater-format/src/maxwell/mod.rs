@@ -17,6 +17,7 @@ pub mod topic;
 mod value;
 
 pub use encoder::{Counts, Encoded, Encoder};
+pub use partition::push_java_text;
 
 /// What an event holds beyond the row. The names are Maxwell's own, and so are the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]

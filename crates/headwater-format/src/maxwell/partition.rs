@@ -170,7 +170,7 @@ fn push_columns(out: &mut Vec<u8>, row: Row<'_>, of: Of, names: &[String]) {
 
 /// Appends what Java's `toString` gives for the value that stands in `data`: texts without quotes and escapes, lists as
 /// `[a, b]`. NULL gives nothing.
-fn push_java_text(out: &mut Vec<u8>, cell: &Cell<'_>) {
+pub fn push_java_text(out: &mut Vec<u8>, cell: &Cell<'_>) {
     match cell {
         Cell::Absent | Cell::Null => {}
         Cell::Text(text) => out.extend_from_slice(text.as_bytes()),

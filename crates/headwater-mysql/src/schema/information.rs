@@ -103,7 +103,7 @@ fn condition(selection: &Selection, database: &str, table: &str) -> String {
             names => format!("({})", names.join(", ")),
         }
     };
-    if matches!(selection, Selection::All) {
+    if selection.is_all() {
         let system = SYSTEM_DATABASES.map(literal).join(", ");
         return format!("{database} NOT IN ({system})");
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use headwater_core::filter::Filter;
 use headwater_core::schema::TableName;
 use serde::{Deserialize, Serialize};
 
@@ -43,14 +44,55 @@ pub enum Selection {
         /// The tables.
         tables: Vec<TableName>,
     },
+    /// Of another selection what a filter lets pass, by the names of its tables.
+    Filtered {
+        /// The other selection, without tables that were named and cannot pass.
+        all: Box<Selection>,
+        /// The filter.
+        filter: Filter,
+    },
 }
 
 impl Selection {
+    /// Of this selection what `filter` lets pass. A table that was named and cannot pass is not missed where it is not there.
+    #[must_use]
+    pub fn filtered(self, filter: Filter) -> Self {
+        if filter.is_empty() {
+            return self;
+        }
+        let passing = |mut tables: Vec<TableName>| {
+            tables.retain(|table| filter.may_pass(table));
+            tables
+        };
+        let all = match self {
+            Self::Tables(tables) => Self::Tables(passing(tables)),
+            Self::Both { databases, tables } => Self::Both {
+                databases,
+                tables: passing(tables),
+            },
+            other => other,
+        };
+        Self::Filtered {
+            all: Box::new(all),
+            filter,
+        }
+    }
+
+    /// Whether it is every database but the system's, filtered or not.
+    pub(super) fn is_all(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Filtered { all, .. } => all.is_all(),
+            Self::Databases(_) | Self::Tables(_) | Self::Both { .. } => false,
+        }
+    }
+
     /// The databases of which every table is captured by their names.
     #[must_use]
     pub fn databases(&self) -> &[Arc<str>] {
         match self {
             Self::Databases(databases) | Self::Both { databases, .. } => databases,
+            Self::Filtered { all, .. } => all.databases(),
             Self::All | Self::Tables(_) => &[],
         }
     }
@@ -60,6 +102,7 @@ impl Selection {
     pub fn tables(&self) -> &[TableName] {
         match self {
             Self::Tables(tables) | Self::Both { tables, .. } => tables,
+            Self::Filtered { all, .. } => all.tables(),
             Self::All | Self::Databases(_) => &[],
         }
     }
@@ -70,8 +113,9 @@ impl Selection {
         if lower_case_table_names != 1 {
             return self;
         }
-        let databases = || self.databases().iter().map(|name| folded(name)).collect();
-        let tables = || self.tables().iter().map(folded_table).collect();
+        let (wanted, named) = (self.databases().to_vec(), self.tables().to_vec());
+        let databases = || wanted.iter().map(|name| folded(name)).collect();
+        let tables = || named.iter().map(folded_table).collect();
         match self {
             Self::All => Self::All,
             Self::Databases(_) => Self::Databases(databases()),
@@ -79,6 +123,10 @@ impl Selection {
             Self::Both { .. } => Self::Both {
                 databases: databases(),
                 tables: tables(),
+            },
+            Self::Filtered { all, filter } => Self::Filtered {
+                all: Box::new(all.folded(lower_case_table_names)),
+                filter,
             },
         }
     }
@@ -88,6 +136,7 @@ impl Selection {
     pub fn has(&self, table: &TableName) -> bool {
         match self {
             Self::All => !SYSTEM_DATABASES.contains(&&*table.database),
+            Self::Filtered { all, filter } => all.has(table) && filter.may_pass(table),
             _ => self.databases().contains(&table.database) || self.tables().contains(table),
         }
     }
@@ -97,11 +146,33 @@ impl Selection {
     pub fn has_database(&self, database: &str) -> bool {
         match self {
             Self::All => !SYSTEM_DATABASES.contains(&database),
+            Self::Filtered { all, .. } => all.has_database(database),
             _ => {
                 let mut tables = self.tables().iter();
                 self.databases().iter().any(|name| **name == *database)
                     || tables.any(|name| *name.database == *database)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_leaves_of_a_selection_what_may_pass() {
+        let name = |table: &str| TableName::new("shop", table);
+        let filter: Filter = "exclude: *.*, include: shop./^o/, include: shop.users.state=open"
+            .parse()
+            .unwrap();
+        let all = Selection::All.filtered(filter.clone());
+        assert!(all.has(&name("orders")) && all.has(&name("users")) && !all.has(&name("log")));
+        assert!(!all.has(&TableName::new("mysql", "o")));
+        let named = Selection::Tables(vec![name("orders"), name("log")]).filtered(filter);
+        assert_eq!(named.tables(), [name("orders")]);
+        assert!(!named.has(&name("users")), "it was not chosen");
+        assert!(named.folded(1).has(&name("orders")));
+        assert_eq!(Selection::All.filtered(Filter::default()), Selection::All);
     }
 }
