@@ -50,6 +50,9 @@ pub struct Transaction {
     pub thread_id: Option<u32>,
     /// The statement's text, where the log says it (row-query events; DDL).
     pub query: Option<Arc<str>>,
+    /// Where the event that holds the row begins in the log, `FILE:OFFSET`, where that was asked for. Rows of one transaction
+    /// have several, and an entry for each.
+    pub position: Option<Arc<str>>,
     /// A remark of whoever asked for these rows: of bootstraps only, which are in no transaction.
     pub comment: Option<Arc<str>>,
 }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub with_gtid: bool,
     /// Whether events are to carry the text of their statement, where the log has it.
     pub with_query: bool,
+    /// Whether events are to carry the place of their row's event in the log.
+    pub with_position: bool,
 }
 
 impl Settings {
@@ -58,6 +60,7 @@ impl Settings {
             spool_folder: None,
             with_gtid: false,
             with_query: false,
+            with_position: false,
         }
     }
 

@@ -18,6 +18,7 @@ pub(super) fn open_for_events(
     MysqlSource::new(MysqlSettings {
         with_gtid: events.output_gtid_position,
         with_query: events.output_row_query,
+        with_position: events.output_binlog_position,
         ..mysql_settings(settings)
     })
 }

@@ -37,7 +37,7 @@ pub(crate) struct File {
     #[schemars(length(min = 1))]
     pub(crate) checkpoint: Option<PathBuf>,
     /// What an event looks like.
-    pub(crate) events: Option<Events>,
+    pub(crate) events: Option<super::Events>,
     /// How many connections read the snapshot side by side. 2 if not given.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) readers: Option<u16>,
@@ -347,57 +347,6 @@ pub(crate) enum IotdbType {
     Timestamp,
 }
 
-/// What an event looks like: Maxwell's JSON, with Maxwell's own options and defaults. The same options on the command line
-/// are written `--output-xoffset=false` (or, as Maxwell has them, `--output_xoffset=false`).
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, JsonSchema, clap::Args)]
-#[serde(deny_unknown_fields)]
-#[command(next_help_heading = "Events (the options are Maxwell's)")]
-pub(crate) struct Events {
-    /// How snapshot rows are told apart: `"type":"bootstrap"` (the default), or Maxwell's own three types.
-    #[arg(long, alias = "bootstrap_events", value_name = "FORM")]
-    pub(crate) bootstrap_events: Option<BootstrapEvents>,
-    /// `xid` and `commit`, and `xoffset` with its own option; true if not given.
-    #[arg(long, alias = "output_commit_info", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_commit_info: Option<bool>,
-    /// `xoffset`, the row's number within its transaction; true if not given.
-    #[arg(long, alias = "output_xoffset", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_xoffset: Option<bool>,
-    /// Columns that are NULL; true if not given.
-    #[arg(long, alias = "output_nulls", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_nulls: Option<bool>,
-    /// `query`, the statement, where the log holds it.
-    #[arg(long, alias = "output_row_query", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_row_query: Option<bool>,
-    /// `server_id`, the server that first executed the transaction.
-    #[arg(long, alias = "output_server_id", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_server_id: Option<bool>,
-    /// `thread_id`, the connection that executed it.
-    #[arg(long, alias = "output_thread_id", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_thread_id: Option<bool>,
-    /// `gtid`, the transaction's global id.
-    #[arg(long, alias = "output_gtid_position", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_gtid_position: Option<bool>,
-    /// `primary_key`, the key's values.
-    #[arg(long, alias = "output_primary_keys", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_primary_keys: Option<bool>,
-    /// `primary_key_columns`, the names of the key's columns.
-    #[arg(long, alias = "output_primary_key_columns", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_primary_key_columns: Option<bool>,
-    /// Zero dates as null, instead of as they are stored.
-    #[arg(long, alias = "output_null_zerodates", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) output_null_zerodates: Option<bool>,
-}
-
 /// What a filter's rule with a column judges an update by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -407,16 +356,6 @@ pub(crate) enum FilterUpdates {
     Split,
     /// The new image only, as Maxwell does it: of a row that leaves nothing goes out.
     NewRow,
-}
-
-/// How snapshot rows are told apart from live ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum BootstrapEvents {
-    /// `"type":"bootstrap"` for each row.
-    Headwater,
-    /// `bootstrap-start`, `bootstrap-insert` for each row, `bootstrap-complete`.
-    Maxwell,
 }
 
 /// What is said about a run.

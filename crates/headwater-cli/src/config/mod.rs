@@ -2,6 +2,7 @@
 
 mod connection;
 mod environment;
+mod events;
 mod file;
 mod http;
 mod kafka;
@@ -23,7 +24,8 @@ use headwater_core::{Error, ErrorKind};
 use serde::Deserialize;
 
 pub(crate) use environment::Lookup;
-pub(crate) use file::{Events, File, FilterUpdates, Log, LogFormat, LogLevel};
+pub(crate) use events::Events;
+pub(crate) use file::{File, FilterUpdates, Log, LogFormat, LogLevel};
 #[cfg(test)]
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};

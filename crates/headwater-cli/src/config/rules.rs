@@ -20,6 +20,9 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     if let Some(mysql) = &file.mysql {
         rules.mysql(mysql);
     }
+    for (key, error) in file.events.iter().flat_map(super::Events::problems) {
+        rules.say_error(&format!("events.{key}"), &error);
+    }
     if let Some(text) = &file.filter
         && let Err(error) = text.parse::<Filter>()
     {

@@ -10,7 +10,7 @@ use headwater_format::maxwell;
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
-use super::file::{BootstrapEvents, Events, File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
+use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
 use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
@@ -114,7 +114,10 @@ impl SourceSettings {
         for condition in &conditions {
             if !filter.may_pass(&condition.table) {
                 return Err(misused(
-                    format!("a condition bounds {}, which the filter excludes", condition.table),
+                    format!(
+                        "a condition bounds {}, which the filter excludes",
+                        condition.table
+                    ),
                     "leave the condition out, or include the table",
                 ));
             }
@@ -144,7 +147,10 @@ fn filter(source: &Source, file: &File, selection: &Selection) -> Result<Filter>
         && !tables.any(|table| filter.may_pass(table));
     if is_all_out {
         return Err(misused(
-            format!("the filter excludes every table that is named: {}", selection.words().join(" ")),
+            format!(
+                "the filter excludes every table that is named: {}",
+                selection.words().join(" ")
+            ),
             "include one of them, or name others",
         ));
     }
@@ -309,7 +315,7 @@ impl Settings {
         }
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
         let readers = copying.and_then(|copying| copying.readers).or(file.readers);
-        let events = target.events.over(file.events.as_ref());
+        let events = target.events.over(file.events.as_ref(), lookup)?;
         Ok(Self {
             source: SourceSettings::of(source, file, conditions, lookup)?,
             mode: engine::Mode::Both,
@@ -424,34 +430,4 @@ fn start_at(text: &str) -> Result<StartAt> {
                 error.hint_text().unwrap_or_default().to_owned(),
             )
         })
-}
-
-impl Events {
-    /// The encoder's options: these, else those of the file, else Maxwell's defaults.
-    fn over(&self, file: Option<&Self>) -> maxwell::Options {
-        let none = Self::default();
-        let file = file.unwrap_or(&none);
-        let base = maxwell::Options::default();
-        let pick =
-            |of: fn(&Self) -> Option<bool>, default: bool| of(self).or(of(file)).unwrap_or(default);
-        maxwell::Options {
-            bootstrap_events: match self.bootstrap_events.or(file.bootstrap_events) {
-                Some(BootstrapEvents::Maxwell) => maxwell::BootstrapEvents::Maxwell,
-                Some(BootstrapEvents::Headwater) | None => maxwell::BootstrapEvents::Headwater,
-            },
-            output_commit_info: pick(|e| e.output_commit_info, base.output_commit_info),
-            output_xoffset: pick(|e| e.output_xoffset, base.output_xoffset),
-            output_nulls: pick(|e| e.output_nulls, base.output_nulls),
-            output_row_query: pick(|e| e.output_row_query, base.output_row_query),
-            output_server_id: pick(|e| e.output_server_id, base.output_server_id),
-            output_thread_id: pick(|e| e.output_thread_id, base.output_thread_id),
-            output_gtid_position: pick(|e| e.output_gtid_position, base.output_gtid_position),
-            output_primary_keys: pick(|e| e.output_primary_keys, base.output_primary_keys),
-            output_primary_key_columns: pick(
-                |e| e.output_primary_key_columns,
-                base.output_primary_key_columns,
-            ),
-            output_null_zerodates: pick(|e| e.output_null_zerodates, base.output_null_zerodates),
-        }
-    }
 }

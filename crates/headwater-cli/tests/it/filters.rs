@@ -92,10 +92,7 @@ fn what_a_filter_excludes_is_never_read_and_rows_that_leave_or_enter_are_told_on
             "exclude: *.*, include: {0}./^o/, exclude: {0}.orders.state=draft",
             world.database
         );
-        let check = run_in(
-            world.folder.path(),
-            &["check", &url, "--filter", &filter],
-        );
+        let check = run_in(world.folder.path(), &["check", &url, "--filter", &filter]);
         assert!(!check.out.contains("secret"), "{name}: {check:?}");
         assert_eq!(check.code, 0, "{name}: {check:?}");
         let copied = world.run(&url, &["--filter", &filter]);
@@ -123,7 +120,10 @@ fn what_a_filter_excludes_is_never_read_and_rows_that_leave_or_enter_are_told_on
         assert_ne!(other.code, 0, "{name}: {other:?}");
         assert!(other.err.contains("filter"), "{name}: {other:?}");
         let database = &world.database;
-        world.server.sql(&format!("DROP DATABASE {database}")).unwrap();
+        world
+            .server
+            .sql(&format!("DROP DATABASE {database}"))
+            .unwrap();
     }
 }
 
@@ -131,7 +131,12 @@ fn what_a_filter_excludes_is_never_read_and_rows_that_leave_or_enter_are_told_on
 fn maxwells_own_way_with_updates_looks_at_the_new_row_only() {
     let world = World::new(Flavor::MariaDb1011);
     let url = world.server.database_url(&world.database);
-    let filter = ["--filter", "exclude: *.*.state=draft", "--filter-updates", "new_row"];
+    let filter = [
+        "--filter",
+        "exclude: *.*.state=draft",
+        "--filter-updates",
+        "new_row",
+    ];
     let words = [&["orders"][..], &filter].concat();
     assert_eq!(world.run(&url, &words).code, 0);
     world.sql("UPDATE orders SET STATE='open' WHERE id=2; UPDATE orders SET STATE='draft' WHERE id=1; UPDATE orders SET STATE='paid' WHERE id=2");
@@ -154,7 +159,17 @@ fn a_transaction_of_many_batches_ends_with_the_last_row_that_goes_out() {
     let folder = tempfile::tempdir().unwrap();
     let filter = "exclude: *.users.name=/^hidden/";
     let words = [
-        "run", &url, "users", "--until", "now", "--sink", "file:e", "--checkpoint", "c", "--filter", filter,
+        "run",
+        &url,
+        "users",
+        "--until",
+        "now",
+        "--sink",
+        "file:e",
+        "--checkpoint",
+        "c",
+        "--filter",
+        filter,
     ];
     assert_eq!(run_in(folder.path(), &words).code, 0);
     server()
@@ -196,7 +211,14 @@ fn a_filter_that_cannot_be_read_or_leaves_nothing_is_refused_with_what_to_do() {
         &["excludes every table that is named: shop.orders"],
     );
     refused(
-        &["run", url, "--filter", "exclude: shop.orders", "--where", "orders:id > 1"],
+        &[
+            "run",
+            url,
+            "--filter",
+            "exclude: shop.orders",
+            "--where",
+            "orders:id > 1",
+        ],
         &["shop.orders, which the filter excludes"],
     );
     let folder = tempfile::tempdir().unwrap();

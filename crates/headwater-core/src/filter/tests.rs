@@ -144,11 +144,19 @@ fn a_rule_with_a_column_looks_at_rows_and_lets_its_table_be_read() {
     assert!(row(text, "col", Some("val")));
     assert!(!row(text, "col", Some("value")));
     assert!(!row(text, "col", None));
-    assert!(!row("exclude: *.*, include: no.go.col=val", "col", Some("val")));
+    assert!(!row(
+        "exclude: *.*, include: no.go.col=val",
+        "col",
+        Some("val")
+    ));
     assert!(row("exclude: foo.bar.col=/^v/", "col", Some("other")));
     assert!(!row("exclude: foo.bar.col=/^v/", "col", Some("val")));
     // A later rule about the table leaves nothing to look at.
-    assert!(!passes("include: foo.bar.col=val, exclude: *.*", "foo", "bar"));
+    assert!(!passes(
+        "include: foo.bar.col=val, exclude: *.*",
+        "foo",
+        "bar"
+    ));
 }
 
 #[test]

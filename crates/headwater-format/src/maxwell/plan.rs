@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use headwater_core::schema::{SchemaId, TableSchema};
+use headwater_core::schema::{Column, SchemaId, TableSchema};
 
+use super::columns::Columns;
+use super::options::Naming;
 use crate::append::Piece;
 use crate::escape;
 
@@ -40,6 +42,13 @@ const TYPES: [(EventType, &str); 7] = [
     (EventType::BootstrapComplete, "bootstrap-complete"),
 ];
 
+/// What of the options a plan renders.
+#[derive(Debug, Default)]
+pub(super) struct Style {
+    pub(super) naming: Naming,
+    pub(super) exclude: Columns,
+}
+
 /// The rendered parts of one definition.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -53,10 +62,12 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Piece<32>>,
     /// `["id","part"]`.
     pub(super) key_columns: Box<[u8]>,
+    /// Of each column, whether it is left out; empty if none is.
+    pub(super) hidden: Box<[bool]>,
 }
 
 impl Plan {
-    fn new(schema: &TableSchema) -> Self {
+    fn new(schema: &TableSchema, style: &Style) -> Self {
         let mut names = b"{\"database\":".to_vec();
         escape::push_string(&mut names, &schema.name.database);
         names.extend_from_slice(b",\"table\":");
@@ -68,7 +79,7 @@ impl Plan {
         });
         let column = |name: &str| {
             let mut text = vec![b','];
-            escape::push_string(&mut text, name);
+            escape::push_string(&mut text, &style.naming.of(name));
             text.push(b':');
             Piece::new(&text)
         };
@@ -84,7 +95,13 @@ impl Plan {
             escape::push_string(&mut key_columns, &column.name);
         }
         key_columns.push(b']');
+        let is_hidden = |column: &Column| style.exclude.has(&column.name);
+        let mut hidden: Vec<bool> = schema.columns.iter().map(is_hidden).collect();
+        if !hidden.contains(&true) {
+            hidden.clear();
+        }
         Self {
+            hidden: hidden.into_boxed_slice(),
             id: schema.id,
             used: 0,
             heads,
@@ -122,6 +139,7 @@ fn push_type(out: &mut Vec<u8>, name: &str) {
 /// The plans of the definitions last seen.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
+    style: Style,
     plans: Vec<Plan>,
     places: HashMap<SchemaId, usize, BuildHasherDefault<IdHasher>>,
     last: usize,
@@ -129,6 +147,13 @@ pub(super) struct Plans {
 }
 
 impl Plans {
+    pub(super) fn new(style: Style) -> Self {
+        Self {
+            style,
+            ..Self::default()
+        }
+    }
+
     /// The plan of `schema`. Rows of one table often follow each other, so the last one is looked at first.
     #[inline]
     pub(super) fn of(&mut self, schema: &TableSchema) -> &Plan {
@@ -154,7 +179,7 @@ impl Plans {
 
     #[cold]
     fn add(&mut self, schema: &TableSchema) -> usize {
-        let plan = Plan::new(schema);
+        let plan = Plan::new(schema, &self.style);
         let place = if self.plans.len() < PLANS_MAX {
             self.plans.push(plan);
             self.plans.len() - 1
@@ -197,7 +222,7 @@ impl Hasher for IdHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater_core::schema::{Column, DataType, KeyOrder, TableName};
+    use headwater_core::schema::{DataType, KeyOrder, TableName};
 
     fn schema(name: &str) -> TableSchema {
         TableSchema {
@@ -223,7 +248,7 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        let plan = Plan::new(&schema("t\n"));
+        let plan = Plan::new(&schema("t\n"), &Style::default());
         let mut out = Vec::new();
         plan.push_head(&mut out, EventType::Delete);
         assert_eq!(

@@ -73,6 +73,7 @@ pub(crate) fn transaction() -> Transaction {
         server_id: 4321,
         thread_id: Some(9),
         query: Some("insert into \"orders\"".into()),
+        position: Some("binlog.000007:1234".into()),
         comment: None,
     }
 }

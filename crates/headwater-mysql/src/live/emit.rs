@@ -35,6 +35,8 @@ pub(super) struct Ready {
     events_left: u64,
     rows: u64,
     scratch: Vec<u8>,
+    /// Whether each row says where its event lies.
+    pub(super) with_position: bool,
 }
 
 /// How far it got.
@@ -65,6 +67,7 @@ impl Ready {
                 server_id: 0,
                 thread_id,
                 query: None,
+                position: None,
                 comment: None,
             },
             bindings: None,
@@ -72,6 +75,7 @@ impl Ready {
             counted: false,
             rows: 0,
             scratch: Vec::new(),
+            with_position: false,
         })
     }
 
@@ -98,7 +102,7 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
         if is_full(batch) {
             return Ok(Emitted::Full);
         }
-        let Some(event) = ready.cursor.next(&ready.buffer)? else {
+        let Some((event, place)) = ready.cursor.next(&ready.buffer)? else {
             break;
         };
         let rows = match event.parse()? {
@@ -114,6 +118,11 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
         let header = event.header;
         let bound = bound(ready.bindings.as_ref(), &state.tables, rows.table_id)?;
         ready.transaction.server_id = header.server_id;
+        if ready.with_position {
+            let file = &ready.buffer.file;
+            ready.transaction.position = Some(format!("{file}:{place}").into());
+            ready.number = None;
+        }
         let transaction = match ready.number {
             Some(number) => number,
             None => *ready

@@ -49,7 +49,7 @@ pub(super) fn events_that_count(ready: &mut Ready, tables: &Tables) -> Result<u6
     let (mut events, mut count) = (0, 0);
     let mut batch = Batch::new();
     let mut scratch = Vec::new();
-    while let Some(event) = ready.cursor.next(&ready.buffer)? {
+    while let Some((event, _)) = ready.cursor.next(&ready.buffer)? {
         let Body::Rows(rows) = event.parse()? else {
             continue;
         };

@@ -78,6 +78,9 @@ pub(super) struct State {
     /// Where the next event lies.
     file: String,
     offset: u64,
+    /// Where the event at hand begins, and the next one: some servers do not tell it of events within a transaction.
+    event_at: u64,
+    next_at: u64,
     group: Group,
     /// Rows of the transaction being received.
     buffer: Buffer,
@@ -108,6 +111,8 @@ impl State {
             skip: point.rows_done,
             file: point.position.file.clone(),
             offset: point.position.offset,
+            event_at: 0,
+            next_at: point.position.offset,
             group: Group::Anonymous,
             buffer,
             thread_id: None,
@@ -144,6 +149,7 @@ impl State {
         self.group = Group::Anonymous;
         self.file.clone_from(&self.position.file);
         self.offset = self.position.offset;
+        self.next_at = self.offset;
         self.tables.forget_maps();
         self.needs.clear();
         if let Some(held) = self.held.take() {
@@ -165,6 +171,11 @@ impl State {
         let header = &event.header;
         if !header.is_artificial() && header.log_pos != 0 {
             self.move_offset(header);
+            self.next_at = self.offset.saturating_sub(u64::from(header.size_bytes));
+        }
+        self.event_at = self.next_at;
+        if !header.is_artificial() {
+            self.next_at += u64::from(header.size_bytes);
         }
         self.take(event, batch)
     }
@@ -197,7 +208,10 @@ impl State {
             | et::PARTIAL_UPDATE_ROWS
             | et::WRITE_ROWS_COMPRESSED_V1..=et::DELETE_ROWS_COMPRESSED => {
                 if self.tables.captures(table_id(event.body)) {
-                    self.buffer.push(event)?;
+                    if self.settings.with_position && *self.buffer.file != *self.file {
+                        self.buffer.file = self.file.as_str().into();
+                    }
+                    self.buffer.push(event, self.event_at)?;
                     self.buffer.rows_events += 1;
                 }
                 return Ok(None);
@@ -237,7 +251,9 @@ impl State {
                 return Ok(ready);
             }
             Body::Rotate(rotate) => self.rotate(&rotate.file, rotate.position, &event.header),
-            Body::Statement(_) if self.settings.with_query => self.buffer.push(event)?,
+            Body::Statement(_) if self.settings.with_query => {
+                self.buffer.push(event, self.event_at)?;
+            }
             Body::Incident { .. } | Body::StatementPart | Body::Unknown => self.warn_of(event),
             Body::Heartbeat => self.read_up_to_s = None,
             Body::FormatDescription(_)
@@ -293,7 +309,9 @@ impl State {
         } else {
             None
         };
-        Ready::new(buffer, group, xid, gtid, self.thread_id).map(Some)
+        let mut ready = Ready::new(buffer, group, xid, gtid, self.thread_id)?;
+        ready.with_position = self.settings.with_position;
+        Ok(Some(ready))
     }
 
     fn take_buffer(&mut self) -> Buffer {
@@ -351,6 +369,7 @@ impl State {
     fn rotate(&mut self, file: &str, offset: u64, header: &EventHeader) {
         file.clone_into(&mut self.file);
         self.offset = offset;
+        self.next_at = offset;
         if !header.is_artificial() && !self.in_transaction {
             self.move_file();
             if self.prepared.is_empty() {

@@ -10,8 +10,8 @@ use headwater_core::{Error, ErrorKind, Result};
 use crate::decode::event::{Event, EventHeader};
 use crate::source::Settings;
 
-/// Type, time, server, length.
-const FRAME_BYTES: usize = 13;
+/// Type, time, server, length, place in the log file.
+const FRAME_BYTES: usize = 21;
 
 /// Events kept back.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Buffer {
     spool: Option<BufWriter<File>>,
     /// Rows events in it.
     pub(super) rows_events: u64,
+    /// The log file that they are in: a transaction is in one.
+    pub(super) file: Arc<str>,
 }
 
 impl Buffer {
@@ -30,6 +32,7 @@ impl Buffer {
             settings: Arc::clone(settings),
             spool: None,
             rows_events: 0,
+            file: Arc::default(),
         }
     }
 
@@ -40,13 +43,15 @@ impl Buffer {
         self.rows_events = 0;
     }
 
-    pub(super) fn push(&mut self, event: &Event<'_>) -> Result<()> {
+    /// Keeps an event that begins at `place` in its log file.
+    pub(super) fn push(&mut self, event: &Event<'_>, place: u64) -> Result<()> {
         let header = &event.header;
         let length = u32::try_from(event.body.len()).unwrap_or(u32::MAX);
         let mut frame = [header.event_type; FRAME_BYTES];
         frame[1..5].copy_from_slice(&header.timestamp_s.to_le_bytes());
         frame[5..9].copy_from_slice(&header.server_id.to_le_bytes());
-        frame[9..].copy_from_slice(&length.to_le_bytes());
+        frame[9..13].copy_from_slice(&length.to_le_bytes());
+        frame[13..].copy_from_slice(&place.to_le_bytes());
         self.memory.reserve(FRAME_BYTES + event.body.len());
         self.memory.extend_from_slice(&frame);
         self.memory.extend_from_slice(event.body);
@@ -134,18 +139,18 @@ impl Cursor {
         }
     }
 
-    /// The next event; none at the end.
-    pub(super) fn next<'a>(&'a mut self, buffer: &'a Buffer) -> Result<Option<Event<'a>>> {
+    /// The next event, and where it begins in its log file; none at the end.
+    pub(super) fn next<'a>(&'a mut self, buffer: &'a Buffer) -> Result<Option<(Event<'a>, u64)>> {
         let Some(spool) = &mut self.spool else {
             let rest = buffer.memory.get(self.at..).unwrap_or_default();
-            let Some((header, length)) = frame(rest) else {
+            let Some((header, length, place)) = frame(rest) else {
                 return Ok(None);
             };
             let body = rest
                 .get(FRAME_BYTES..FRAME_BYTES + length)
                 .unwrap_or_default();
             self.at += FRAME_BYTES + length;
-            return Ok(Some(Event { header, body }));
+            return Ok(Some((Event { header, body }, place)));
         };
         let mut head = [0; FRAME_BYTES];
         match spool.read_exact(&mut head) {
@@ -153,19 +158,17 @@ impl Cursor {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(spool_failed(error)),
         }
-        let Some((header, length)) = frame(&head) else {
+        let Some((header, length, place)) = frame(&head) else {
             return Ok(None);
         };
         self.scratch.resize(length, 0);
         spool.read_exact(&mut self.scratch).map_err(spool_failed)?;
-        Ok(Some(Event {
-            header,
-            body: &self.scratch,
-        }))
+        let body = self.scratch.as_slice();
+        Ok(Some((Event { header, body }, place)))
     }
 }
 
-fn frame(bytes: &[u8]) -> Option<(EventHeader, usize)> {
+fn frame(bytes: &[u8]) -> Option<(EventHeader, usize, u64)> {
     let number = |at: usize| -> Option<u32> {
         Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
     };
@@ -177,7 +180,8 @@ fn frame(bytes: &[u8]) -> Option<(EventHeader, usize)> {
         log_pos: 0,
         flags: 0,
     };
-    Some((header, number(9)? as usize))
+    let place = u64::from_le_bytes(bytes.get(13..21)?.try_into().ok()?);
+    Some((header, number(9)? as usize, place))
 }
 
 #[cfg(test)]
@@ -208,15 +212,19 @@ mod tests {
             for round in 0..2 {
                 for number in 0..100 {
                     buffer
-                        .push(&event(
-                            number,
-                            &vec![u8::try_from(number).unwrap(); number as usize],
-                        ))
+                        .push(
+                            &event(
+                                number,
+                                &vec![u8::try_from(number).unwrap(); number as usize],
+                            ),
+                            u64::from(number) << 33,
+                        )
                         .unwrap();
                 }
                 let mut cursor = buffer.rewind().unwrap();
                 for number in 0..100 {
-                    let read = cursor.next(&buffer).unwrap().unwrap();
+                    let (read, place) = cursor.next(&buffer).unwrap().unwrap();
+                    assert_eq!(place, u64::from(number) << 33);
                     assert_eq!(
                         read.header.timestamp_s, number,
                         "memory {memory} round {round}"
