@@ -16,6 +16,8 @@ use crate::escape;
 #[derive(Debug, Default)]
 pub struct Encoder {
     options: Options,
+    /// Whether an event says where its row comes from: place, GTID, server, thread.
+    says_origin: bool,
     /// Whether an event has something that no plain one has, behind its transaction.
     has_extras: bool,
     /// The custom members, each with a comma before it.
@@ -59,6 +61,10 @@ impl Encoder {
             exclude: options.exclude_columns.clone(),
         };
         Self {
+            says_origin: options.output_binlog_position
+                || options.output_gtid_position
+                || options.output_server_id
+                || options.output_thread_id,
             has_extras: options.output_push_timestamp
                 || options.output_primary_keys
                 || options.output_primary_key_columns
@@ -126,13 +132,16 @@ impl Encoder {
         append::push_uint(out, u64::from(row.timestamp_s()));
         if is_live {
             writer.push_transaction(out, row);
+            if self.says_origin {
+                writer.push_origin(out, row);
+            }
         }
         let (after, before) = match event {
             EventType::Delete => (row.before(), None),
             EventType::Update => (row.after(), row.before()),
             _ => (row.after(), None),
         };
-        if self.has_extras || !is_live {
+        if self.has_extras || !is_live && row.transaction().is_some() {
             writer.push_extras(out, event, row, after.as_ref(), &self.custom);
         }
         let contents = out.len();
@@ -241,12 +250,11 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// `xid`, `xoffset`, `commit`, `position`, `gtid`, `server_id`, `thread_id`.
+    /// `xid`, `xoffset`, `commit`.
     #[inline]
     fn push_transaction(&self, out: &mut Vec<u8>, row: Row<'_>) {
-        let transaction = row.transaction();
         if self.options.output_commit_info {
-            if let Some(xid) = transaction.and_then(|transaction| transaction.xid) {
+            if let Some(xid) = row.transaction().and_then(|transaction| transaction.xid) {
                 out.extend_from_slice(b",\"xid\":");
                 append::push_uint(out, xid);
             }
@@ -257,6 +265,12 @@ impl Writer<'_> {
                 append::push_uint(out, row.offset());
             }
         }
+    }
+
+    /// `position`, `gtid`, `server_id`, `thread_id`.
+    #[inline(never)]
+    fn push_origin(&self, out: &mut Vec<u8>, row: Row<'_>) {
+        let transaction = row.transaction();
         let push_or_null = |out: &mut Vec<u8>, text: Option<&str>| match text {
             Some(text) => escape::push_string(out, text),
             None => out.extend_from_slice(b"null"),
