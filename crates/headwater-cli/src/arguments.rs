@@ -64,7 +64,10 @@ pub(crate) enum Command {
     Bootstrap(Bootstrap),
     /// Say where a checkpoint stands, and what the process that uses it is doing.
     Status(Status),
-    /// Print what is generated: the JSON schema of the configuration file, the description of HTTP, the page of metrics.
+    /// Print Maxwell's configuration as one of Headwater's, and say what became of each option.
+    FromMaxwell(FromMaxwell),
+    /// Print what is generated: the JSON schema of the configuration file, the description of HTTP, the page of metrics, the page of
+    /// Maxwell's settings.
     Schema(Schema),
 }
 
@@ -293,6 +296,13 @@ pub(crate) struct Throttle {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct FromMaxwell {
+    /// Maxwell's config.properties.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Schema {
     /// Which of them.
     #[arg(value_name = "WHAT", default_value = "configuration")]
@@ -308,6 +318,8 @@ pub(crate) enum Generated {
     Openapi,
     /// The page of metrics.
     Metrics,
+    /// The page of Maxwell's settings.
+    Maxwell,
 }
 
 #[derive(Debug, Args)]
@@ -335,7 +347,7 @@ impl Command {
             Self::Run(run) => Some(&run.source),
             Self::Backfill(backfill) => Some(&backfill.source),
             Self::Cdc(cdc) => Some(&cdc.source),
-            Self::Bootstrap(_) | Self::Status(_) | Self::Schema(_) => None,
+            Self::Bootstrap(_) | Self::Status(_) | Self::FromMaxwell(_) | Self::Schema(_) => None,
         }
     }
 }

@@ -283,8 +283,11 @@ fn is_producer_only(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// Properties that are set elsewhere, or that only Java's client has, with what to write instead.
-fn check_property(name: &str, value: &str) -> Result<()> {
+/// Refuses properties of a client that are set elsewhere, or that only Java's client has.
+///
+/// # Errors
+/// `Configuration`, with what to write instead.
+pub fn check_property(name: &str, value: &str) -> Result<()> {
     let instead = match name {
         "bootstrap.servers" | "metadata.broker.list" => "write it as `bootstrap_servers`",
         "transactional.id" => "write it as `transactional_id`, with `exactly_once: true`",

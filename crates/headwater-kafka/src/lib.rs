@@ -18,5 +18,5 @@ mod sink;
 mod worker;
 
 pub use check::check;
-pub use config::{ExactlyOnce, Header, KafkaOptions, MissingTopics, TooLarge};
+pub use config::{ExactlyOnce, Header, KafkaOptions, MissingTopics, TooLarge, check_property};
 pub use sink::KafkaSink;

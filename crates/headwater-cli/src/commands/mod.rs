@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod check;
+mod from_maxwell;
 mod run;
 mod schema;
 mod source;
@@ -53,6 +54,10 @@ async fn command(
             return bootstrap::run(bootstrap, &console, lookup).await;
         }
         Command::Status(status) => return status::run(status).await,
+        Command::FromMaxwell(old) => {
+            let console = console(arguments.said, Log::default());
+            return from_maxwell::run(&old.file, &console).map_err(Failure::Error);
+        }
         Command::Schema(schema) => return Ok(schema::run(schema.what)),
     };
     let console = console(arguments.said, settings.log);

@@ -11,6 +11,7 @@ pub(crate) fn run(what: Generated) -> Exit {
         Generated::Configuration => crate::config::schema::text(),
         Generated::Openapi => crate::control::openapi::text(),
         Generated::Metrics => headwater_core::metrics::page(),
+        Generated::Maxwell => crate::maxwell::page(),
     })
 }
 

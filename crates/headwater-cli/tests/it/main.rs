@@ -11,6 +11,7 @@ mod command;
 mod events;
 mod failures;
 mod filters;
+mod from_maxwell;
 mod kafka;
 mod kills;
 mod processes;
