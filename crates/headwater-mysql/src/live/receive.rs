@@ -207,13 +207,7 @@ impl State {
             | et::WRITE_ROWS..=et::DELETE_ROWS
             | et::PARTIAL_UPDATE_ROWS
             | et::WRITE_ROWS_COMPRESSED_V1..=et::DELETE_ROWS_COMPRESSED => {
-                if self.tables.captures(table_id(event.body)) {
-                    if self.settings.with_position && *self.buffer.file != *self.file {
-                        self.buffer.file = self.file.as_str().into();
-                    }
-                    self.buffer.push(event, self.event_at)?;
-                    self.buffer.rows_events += 1;
-                }
+                self.keep(event)?;
                 return Ok(None);
             }
             _ => {}
@@ -252,7 +246,7 @@ impl State {
             }
             Body::Rotate(rotate) => self.rotate(&rotate.file, rotate.position, &event.header),
             Body::Statement(_) if self.settings.with_query => {
-                self.buffer.push(event, self.event_at)?;
+                self.buffer.push(event, self.event_at)?
             }
             Body::Incident { .. } | Body::StatementPart | Body::Unknown => self.warn_of(event),
             Body::Heartbeat => self.read_up_to_s = None,
@@ -267,6 +261,19 @@ impl State {
             | Body::Ignorable => {}
         }
         Ok(None)
+    }
+
+    /// Keeps a rows event until its transaction ends, if its table is captured.
+    fn keep(&mut self, event: &Event<'_>) -> Result<()> {
+        if !self.tables.captures(table_id(event.body)) {
+            return Ok(());
+        }
+        if self.settings.with_position && *self.buffer.file != *self.file {
+            self.buffer.file = self.file.as_str().into();
+        }
+        self.buffer.push(event, self.event_at)?;
+        self.buffer.rows_events += 1;
+        Ok(())
     }
 
     /// Says what the log holds that cannot be streamed.

@@ -59,6 +59,31 @@ impl History {
         part
     }
 
+    /// The history of the rows that `passes` lets through: what leaves them is removed, what enters them is new.
+    #[must_use]
+    pub fn filtered(&self, passes: fn(&Image) -> bool) -> Self {
+        let mut part = self.clone();
+        for rows in part.initial.values_mut() {
+            rows.retain(passes);
+        }
+        part.changes.retain_mut(|change| {
+            let event = &mut change.event;
+            if event.kind == Kind::Truncate {
+                return true;
+            }
+            event.before = event.before.take().filter(passes);
+            event.after = event.after.take().filter(passes);
+            match (&event.before, &event.after) {
+                (None, None) => return false,
+                (Some(_), Some(_)) => {}
+                (Some(_), None) => event.kind = Kind::Delete,
+                (None, Some(_)) => event.kind = Kind::Insert,
+            }
+            true
+        });
+        part
+    }
+
     /// The columns of a table's key; empty without one.
     #[must_use]
     pub fn key_columns(&self, table: &str) -> &[String] {

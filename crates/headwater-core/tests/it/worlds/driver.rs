@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::operator::Operator;
 use headwater_core::bootstrap::control;
-use headwater_core::engine::{self, Ended, Mode, Options, Start, Summary, Until};
+use headwater_core::engine::{self, Ended, Mode, Options, RowFilter, Start, Summary, Until};
+use headwater_core::filter::Updates;
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::Progress;
 use headwater_core::retry::Backoff;
+use headwater_core::value::Cell;
 use headwater_core::{ErrorKind, Result};
 use headwater_testkit::fault::{Faults, Faulty};
 use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World, meets};
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) by_token: bool,
     /// Somebody asks for bootstraps of the running stream.
     pub(crate) operated: bool,
+    /// Only rows that meet the world's condition go out.
+    pub(crate) filtered: bool,
 }
 
 impl Plan {
@@ -49,7 +53,23 @@ impl Plan {
             crashes: 0,
             by_token: false,
             operated: false,
+            filtered: false,
         }
+    }
+}
+
+/// Lets rows through that meet the world's condition ([`meets`]).
+fn rows_that_meet() -> RowFilter {
+    RowFilter {
+        filter: "exclude: *.*, include: *.*.VERSION=/[0369]$/"
+            .parse()
+            .expect("rules"),
+        updates: Updates::Split,
+        text_of: |out, cell| match cell {
+            Cell::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Cell::Text(text) => out.extend_from_slice(text.as_bytes()),
+            other => panic!("the world has no such value: {other:?}"),
+        },
     }
 }
 
@@ -131,6 +151,7 @@ impl Run {
                 first: Duration::from_millis(5),
                 ..Backoff::default()
             },
+            rows: self.plan.filtered.then(rows_that_meet),
             ..Options::default()
         }
     }
@@ -312,7 +333,11 @@ impl Run {
             Keeps::Mark | Keeps::Checkpoint => Delivery::Exact,
             Keeps::Everything => Delivery::AtLeastOnce,
         };
-        let oracle = Oracle::new(self.world.history());
+        let mut history = self.world.history();
+        if self.plan.filtered {
+            history = history.filtered(meets);
+        }
+        let oracle = Oracle::new(history);
         let oracle = if self.plan.world.bounded {
             oracle.bounded(meets)
         } else {

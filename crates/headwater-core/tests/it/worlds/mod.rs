@@ -15,4 +15,5 @@ mod copy;
 mod crash;
 mod driver;
 mod edges;
+mod filtered;
 mod operator;
