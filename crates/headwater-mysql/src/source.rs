@@ -168,7 +168,7 @@ impl Source for MysqlSource {
 
     async fn current(&self) -> Result<(BinlogPosition, Value)> {
         let mut control = Control::connect(&self.settings.connect).await?;
-        let position = control.current_position().await?;
+        let position = control.beginning().await?;
         let definitions = self.definitions(&mut control).await?;
         control.close().await;
         let value = catalog_to_value(&definitions.catalog)?;

@@ -249,7 +249,7 @@ impl State {
                 self.buffer.push(event, self.event_at)?
             }
             Body::Incident { .. } | Body::StatementPart | Body::Unknown => self.warn_of(event),
-            Body::Heartbeat => self.read_up_to_s = None,
+            Body::Heartbeat => self.heartbeat(&event.header),
             Body::FormatDescription(_)
             | Body::Stop
             | Body::GtidList(_)
@@ -370,6 +370,17 @@ impl State {
         if forward || self.position.file.is_empty() {
             self.position.file.clone_from(&self.file);
             self.position.offset = self.offset;
+        }
+    }
+
+    /// The server has nothing more, up to here. What it passed over, because the set has it, ends in no other boundary, and a
+    /// stream that waits for a file and offset might wait for ever.
+    fn heartbeat(&mut self, header: &EventHeader) {
+        self.read_up_to_s = None;
+        let is_between = !self.in_transaction && matches!(self.group, Group::Anonymous);
+        if is_between && header.log_pos != 0 && self.position.gtid_set.is_some() {
+            self.move_offset(header);
+            self.move_file();
         }
     }
 

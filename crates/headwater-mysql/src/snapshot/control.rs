@@ -7,6 +7,9 @@ use crate::config::ConnectOptions;
 use crate::position::BinlogPosition;
 use crate::schema::ServerRules;
 
+/// Where the first event of a log file lies.
+const LOG_BEGINS: u64 = 4;
+
 /// The control connection.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -46,7 +49,7 @@ impl Control {
         let offset = row
             .get("Position")
             .and_then(|text| text.parse().ok())
-            .unwrap_or(4);
+            .unwrap_or(LOG_BEGINS);
         let mut position = BinlogPosition {
             file,
             offset,
@@ -61,6 +64,28 @@ impl Control {
             position.gtid_set = Some(set.parse()?);
         } else if self.is_mariadb() {
             self.add_domains(&mut position).await?;
+        }
+        Ok(position)
+    }
+
+    /// The end of the log as a place to begin: what its set does not hold lies behind its file and offset. That is not so of
+    /// [`Self::current_position`] while a transaction is logged and its commit goes on.
+    pub(crate) async fn beginning(&mut self) -> Result<BinlogPosition> {
+        let mut position = self.current_position().await?;
+        if position.gtid_set.is_none() {
+            return Ok(position);
+        }
+        // In this order: what is logged up to there is in the one or in the other.
+        let committing = self.committing().await?;
+        let executed = self.executed().await?;
+        position.gtid_set = Some(executed.parse()?);
+        if !committing.is_empty() {
+            // Where those lie is not known, so it is the oldest place that there is.
+            let logs = self.connection.query("SHOW BINARY LOGS").await?;
+            if let Some(oldest) = logs.rows.first().and_then(|row| row.get("Log_name")) {
+                oldest.clone_into(&mut position.file);
+                position.offset = LOG_BEGINS;
+            }
         }
         Ok(position)
     }
@@ -144,15 +169,11 @@ impl Control {
             if !set.is_superset(&purged) {
                 return Err(expired(position, &oldest));
             }
-            let executed = self
-                .connection
-                .query_scalar("SELECT @@global.gtid_executed")
-                .await?;
-            let executed: crate::gtid::GtidSet = executed
-                .unwrap_or_default()
-                .replace(['\n', ' '], "")
-                .parse()?;
-            if !executed.is_superset(set) {
+            // First what is on its way: it may arrive between the two.
+            let committing = self.committing().await?;
+            let executed = self.executed().await?;
+            let written: crate::gtid::GtidSet = format!("{executed},{committing}").parse()?;
+            if !written.is_superset(set) {
                 return Err(foreign(position));
             }
             return Ok(());
@@ -176,6 +197,27 @@ impl Control {
             }
             None => Err(expired(position, &oldest)),
         }
+    }
+
+    async fn executed(&mut self) -> Result<String> {
+        let sql = "SELECT @@global.gtid_executed";
+        Ok(self.connection.query_scalar(sql).await?.unwrap_or_default())
+    }
+
+    /// MySQL: transactions that are in the log, and so may be out, while their commit goes on. With semi-synchronous
+    /// replication that takes as long as a replica does. Their ids are owned by sessions: `uuid:number#session`.
+    async fn committing(&mut self) -> Result<String> {
+        let owned = self
+            .connection
+            .query_scalar("SELECT @@global.gtid_owned")
+            .await?
+            .unwrap_or_default();
+        let mut sessions = owned.split('#');
+        let mut ids = sessions.next().unwrap_or_default().to_owned();
+        for part in sessions {
+            ids.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        Ok(ids)
     }
 
     pub(crate) async fn close(self) {
