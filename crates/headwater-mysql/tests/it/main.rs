@@ -23,3 +23,4 @@ mod settings;
 mod snapshot;
 mod types;
 mod versions;
+mod visibility;
