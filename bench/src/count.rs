@@ -29,6 +29,28 @@ pub(crate) struct Events {
 
 /// Counts the lines of a file of Maxwell's JSON by their type.
 pub(crate) fn events(path: &Path) -> Result<Events> {
+    count(path, |line, events| match kind(line) {
+        // The second is Maxwell's own.
+        Some(b"bootstrap" | b"bootstrap-insert") => &mut events.bootstraps,
+        Some(b"insert") => &mut events.inserts,
+        Some(b"update") => &mut events.updates,
+        Some(b"delete") => &mut events.deletes,
+        _ => &mut events.others,
+    })
+}
+
+/// Counts the lines of a file of Debezium's envelopes by their operation.
+pub(crate) fn envelopes(path: &Path) -> Result<Events> {
+    count(path, |line, events| match operation(line) {
+        Some(b'r') => &mut events.bootstraps,
+        Some(b'c') => &mut events.inserts,
+        Some(b'u') => &mut events.updates,
+        Some(b'd') => &mut events.deletes,
+        _ => &mut events.others,
+    })
+}
+
+fn count(path: &Path, of: impl for<'a> Fn(&[u8], &'a mut Events) -> &'a mut u64) -> Result<Events> {
     let mut reader = open(path)?;
     let mut line = Vec::new();
     let mut events = Events::default();
@@ -37,13 +59,7 @@ pub(crate) fn events(path: &Path) -> Result<Events> {
         if reader.read_until(b'\n', &mut line).map_err(broken(path))? == 0 {
             return Ok(events);
         }
-        *match kind(&line) {
-            Some(b"bootstrap") => &mut events.bootstraps,
-            Some(b"insert") => &mut events.inserts,
-            Some(b"update") => &mut events.updates,
-            Some(b"delete") => &mut events.deletes,
-            _ => &mut events.others,
-        } += 1;
+        *of(&line, &mut events) += 1;
     }
 }
 
@@ -58,6 +74,16 @@ fn kind(line: &[u8]) -> Option<&[u8]> {
     let at = head.windows(MARK.len()).position(|piece| piece == MARK)?;
     let rest = head.get(at + MARK.len()..)?;
     rest.get(..rest.iter().position(|&byte| byte == b'"')?)
+}
+
+/// The operation of a whole envelope: it comes behind both images, and no text of the table contains the mark.
+fn operation(line: &[u8]) -> Option<u8> {
+    const MARK: &[u8] = b"\"op\":\"";
+    if !line.ends_with(b"}\n") {
+        return None;
+    }
+    let at = line.windows(MARK.len()).rposition(|piece| piece == MARK)?;
+    line.get(at + MARK.len()).copied()
 }
 
 /// Counts the rows in a dump: statements, and `),(` or `),` and a line's end and `(` between rows.
@@ -107,6 +133,18 @@ mod tests {
             (counted.inserts, counted.deletes, counted.others),
             (1, 1, 1)
         );
+    }
+
+    #[test]
+    fn envelopes_are_counted_by_operation_and_broken_ones_apart() {
+        let path = std::env::temp_dir().join(format!("headwater-envelopes-{}", std::process::id()));
+        let text = "{\"before\":null,\"after\":{\"a\":1},\"source\":{},\"op\":\"r\",\"ts_ms\":1}\n\
+                    {\"before\":{\"a\":1},\"after\":null,\"op\":\"d\",\"ts_ms\":1}\n{\"op\":\"d\"";
+        std::fs::write(&path, text).unwrap();
+        let counted = envelopes(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let found = (counted.bootstraps, counted.deletes, counted.others);
+        assert_eq!(found, (1, 1, 1));
     }
 
     #[test]

@@ -9,13 +9,15 @@
 
 mod count;
 mod measure;
+mod peers;
 mod report;
+mod side;
 mod subject;
 mod turns;
 mod wire;
 mod workload;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -36,6 +38,8 @@ enum Command {
     /// Reads what a server sends, and drops it: the limit the others are measured against.
     #[command(hide = true)]
     Wire(wire::Wire),
+    /// Compares Headwater with Maxwell and Debezium.
+    Peers(peers::Peers),
 }
 
 /// What is measured, on what, and how often.
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Wire(wire)) => wire::run(wire).map(|()| true),
+        Some(Command::Peers(wanted)) => peers::run(wanted),
         None => bench(&arguments.bench),
     };
     match done {
@@ -111,11 +116,7 @@ fn main() -> ExitCode {
 
 /// Measures everything that was asked for; whether nothing failed. A goal that is missed is no failure.
 fn bench(wanted: &Bench) -> Result<bool> {
-    let flavors = match wanted.server {
-        Some(Server::Mariadb) => vec![Flavor::MariaDb1011],
-        Some(Server::Mysql) => vec![Flavor::MySql97],
-        None => vec![Flavor::MariaDb1011, Flavor::MySql97],
-    };
+    let flavors = flavors(wanted.server);
     let machine = report::Machine::look();
     let mut results = Vec::new();
     for flavor in flavors {
@@ -130,4 +131,51 @@ fn bench(wanted: &Bench) -> Result<bool> {
     Ok(results
         .iter()
         .all(|result| result.failures().next().is_none()))
+}
+
+/// What every other command takes, too.
+#[derive(Debug, Clone, clap::Args)]
+struct Common {
+    /// One server only.
+    #[arg(long)]
+    server: Option<Server>,
+    /// A file for the result, besides standard output.
+    #[arg(long, value_name = "FILE.md")]
+    out: Option<PathBuf>,
+    /// The headwater to measure; else the one that was built beside this program.
+    #[arg(long, value_name = "FILE")]
+    headwater: Option<PathBuf>,
+}
+
+impl Common {
+    /// Writes the result, if that is wanted.
+    fn write(&self, text: &str) -> Result<()> {
+        let Some(path) = &self.out else { return Ok(()) };
+        std::fs::write(path, text)
+            .map_err(|error| Error::new(format!("cannot write {}: {error}", path.display())))
+    }
+}
+
+fn flavors(server: Option<Server>) -> Vec<Flavor> {
+    match server {
+        Some(Server::Mariadb) => vec![Flavor::MariaDb1011],
+        Some(Server::Mysql) => vec![Flavor::MySql97],
+        None => vec![Flavor::MariaDb1011, Flavor::MySql97],
+    }
+}
+
+/// The program to measure: one that is named, or the one beside this.
+fn headwater(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = named {
+        return std::path::absolute(path)
+            .map_err(|error| Error::new(format!("cannot find {}: {error}", path.display())));
+    }
+    let own = std::env::current_exe()
+        .map_err(|error| Error::new(format!("cannot find this program's own folder: {error}")))?;
+    let path = own.with_file_name("headwater");
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::new(format!("{} is not there", path.display()))
+        .hint("run it as `cargo xtask bench`, which builds it first"))
 }

@@ -105,7 +105,7 @@ pub(crate) fn run(mut command: Command, outputs: &Outputs, server: u32) -> Resul
 }
 
 /// The CPU time that a process has used; zero where the system does not tell.
-fn cpu_of(pid: u32) -> Duration {
+pub(crate) fn cpu_of(pid: u32) -> Duration {
     let path = Path::new("/proc").join(pid.to_string()).join("stat");
     let text = fs::read_to_string(path).unwrap_or_default();
     // The name, in parentheses, may contain anything.

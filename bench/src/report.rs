@@ -67,28 +67,36 @@ impl Machine {
     }
 }
 
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            date,
+            processors,
+            model,
+            memory_gb,
+            load,
+        } = self;
+        write!(
+            f,
+            "{date}; {processors} processors ({model}), {memory_gb} GiB; load before the start {load}"
+        )
+    }
+}
+
 #[allow(
     clippy::cast_precision_loss,
     reason = "figures for people; 2^53 rows do not occur"
 )]
-fn float(number: u64) -> f64 {
+pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }
 
 /// The result for people.
 pub(crate) fn markdown(machine: &Machine, wanted: &Bench, results: &[PartResult]) -> String {
     let mut out = String::new();
-    let Machine {
-        date,
-        processors,
-        model,
-        memory_gb,
-        load,
-    } = machine;
     _ = writeln!(
         out,
-        "{date}; {processors} processors ({model}), {memory_gb} GiB; load before the start {load}; medians of {} runs, \
-         in turns. Client and server share the processors.",
+        "{machine}; medians of {} runs, in turns. Client and server share the processors.",
         wanted.runs
     );
     for result in results {

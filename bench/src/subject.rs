@@ -134,7 +134,7 @@ fn printed(path: &Path) -> Result<u64> {
 }
 
 /// A number in the last of Headwater's messages that has it.
-fn said(outputs: &Outputs, what: &str) -> Result<u64> {
+pub(crate) fn said(outputs: &Outputs, what: &str) -> Result<u64> {
     let text = read(&outputs.stderr())?;
     let mark = format!("\"{what}\":");
     let finished = text
@@ -219,7 +219,7 @@ impl Scene<'_> {
     }
 
     /// The URL, in clear: the dump and the wire have no TLS either.
-    fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         format!(
             "{}?ssl-mode=disabled",
             self.server.url("root", "", database)

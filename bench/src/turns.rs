@@ -2,14 +2,13 @@
 //! the machine hits them all.
 
 use std::io::BufRead;
-use std::path::PathBuf;
 
 use headwater_servers::{Error, Flavor, Instance, Result};
 
 use crate::measure::{self, Cost, Outputs};
 use crate::subject::{Role, Scene, Subject};
 use crate::workload;
-use crate::{Bench, Part};
+use crate::{Bench, Part, headwater};
 
 /// What came out for one part on one server.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ impl PartResult {
 
 /// Measures the wanted parts on one server.
 pub(crate) fn run(flavor: Flavor, wanted: &Bench) -> Result<Vec<PartResult>> {
-    let headwater = headwater(wanted)?;
+    let headwater = headwater(wanted.headwater.as_deref())?;
     eprintln!(
         "{}: starting, and loading {} rows",
         flavor.name(),
@@ -81,21 +80,6 @@ pub(crate) fn run(flavor: Flavor, wanted: &Bench) -> Result<Vec<PartResult>> {
 
 fn version(server: &Instance) -> Result<String> {
     Ok(server.sql("select version()")?.trim().to_owned())
-}
-
-fn headwater(wanted: &Bench) -> Result<PathBuf> {
-    if let Some(path) = &wanted.headwater {
-        return std::path::absolute(path)
-            .map_err(|error| Error::new(format!("cannot find {}: {error}", path.display())));
-    }
-    let own = std::env::current_exe()
-        .map_err(|error| Error::new(format!("cannot find this program's own folder: {error}")))?;
-    let path = own.with_file_name("headwater");
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(Error::new(format!("{} is not there", path.display()))
-        .hint("run it as `cargo xtask bench`, which builds it first"))
 }
 
 /// Prepares a part, and says how much there is to read and who reads it.

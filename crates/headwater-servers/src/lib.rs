@@ -11,7 +11,7 @@
 //! - [`shared`] is the server that `cargo xtask services up` or `cargo xtask test` has started, or one
 //!   whose address stands in the environment.
 //!
-//! - [`kafka`] is Kafka, in the same two ways.
+//! - [`kafka`] is Kafka, in the same two ways; [`maven`] gets Java programs' libraries.
 //!
 //! In all the databases the administrator is `root` without a password, over TCP from 127.0.0.1 and over
 //! the Unix socket.
@@ -45,7 +45,7 @@ mod guard;
 mod install;
 mod instance;
 pub mod kafka;
-mod maven;
+pub mod maven;
 mod port;
 mod process;
 pub mod services;

@@ -16,17 +16,21 @@ use crate::install::on_path;
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
 
 /// What is wanted.
-pub(crate) struct Libraries<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Libraries<'a> {
     /// What they are for, such as `Kafka 4.3.1`.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// Group, artifact and version.
-    pub(crate) wanted: &'a [[&'a str; 3]],
+    pub wanted: &'a [[&'a str; 3]],
     /// `SHA-256  file` of every file, a line each.
-    pub(crate) sums: &'a str,
+    pub sums: &'a str,
 }
 
 /// Copies the libraries into `target`, which must not exist; it appears only when everything is in place and verified.
-pub(crate) fn fetch(libraries: &Libraries<'_>, target: &Path) -> Result<()> {
+///
+/// # Errors
+/// There is no Maven, it cannot get them, or a file is not the one that was tested.
+pub fn fetch(libraries: &Libraries<'_>, target: &Path) -> Result<()> {
     let Some(maven) = on_path("mvn") else {
         return Err(Error::new(format!(
             "{} is got through Maven, and there is no mvn on PATH",

@@ -164,7 +164,10 @@ fn no_kafka(cause: &Error) -> Error {
 }
 
 /// The Java to run: `JAVA_HOME`'s, else the one on `PATH`.
-fn java() -> Result<PathBuf> {
+///
+/// # Errors
+/// There is none, or it is too old.
+pub fn java() -> Result<PathBuf> {
     let hint = format!(
         "install Java {JAVA_MIN} or newer (apt-get install default-jre-headless), or set JAVA_HOME"
     );
