@@ -35,6 +35,9 @@ pub struct BootstrapRequest {
     /// answered with the first one's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Seconds since 1970 before which it is not begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_s: Option<u64>,
 }
 
 /// How fast rows may be read.

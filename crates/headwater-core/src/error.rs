@@ -228,6 +228,15 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// What happened and what to do about it, for where there is one line.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        match self.hint_text() {
+            Some(hint) => format!("{self}; {hint}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The error underneath, if it is a `T`.
     #[must_use]
     pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {

@@ -20,6 +20,7 @@ pub mod retry;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod trigger;
 pub mod value;
 
 pub use error::{Error, ErrorKind, Result};

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::key::{Key, KeyRange};
 use crate::position::{Position, SourceIdentity};
 use crate::schema::{TableName, TableSchema};
+use crate::value::DateTime;
 
 /// A place from which the log can be read on: a transaction boundary, and how much of the next transaction is out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,6 +153,15 @@ pub enum LiveStep<P> {
     Reached(LogPoint<P>),
 }
 
+/// A table whose rows ask for bootstraps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// The table.
+    pub table: TableName,
+    /// Whether its rows are events, too: it is among the tables chosen.
+    pub is_streamed: bool,
+}
+
 /// A log being read.
 pub trait LiveSource: Send + 'static {
     /// The position type of its source.
@@ -177,6 +187,13 @@ pub trait LiveSource: Send + 'static {
     /// When the last event that was read of the log happened, whether it was delivered or not, in seconds since 1970; none at
     /// the log's end. For people, never for correctness.
     fn read_up_to(&self) -> Option<u64> {
+        None
+    }
+
+    /// The table whose rows ask for bootstraps, by the name that its rows have here, if the log is watched for one. Where it
+    /// is not among the tables chosen, its rows come all the same, without a number in their transaction: they are neither
+    /// counted in [`LogPoint::rows_done`] nor ever passed over because of it.
+    fn watched(&self) -> Option<&Watched> {
         None
     }
 
@@ -215,6 +232,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// The tables that are streamed, as they are now.
     fn tables(&self) -> impl Future<Output = Result<Vec<TableInfo>>> + Send;
+
+    /// The seconds since 1970 of a local time of the source's, which has no zone; 0 for one that is before.
+    fn seconds_of(&self, time: &DateTime) -> impl Future<Output = Result<u64>> + Send {
+        let seconds = time.to_unix();
+        async move { Ok(seconds) }
+    }
 
     /// Opens one view of one table for a chunk of it, without holding any lock of the source that others wait for: a cut,
     /// or one by marks.

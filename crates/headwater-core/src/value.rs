@@ -163,6 +163,23 @@ impl DateTime {
     }
 }
 
+impl DateTime {
+    /// The inverse of [`DateTime::from_unix`], by `days_from_civil` of the same source: seconds since 1970 of a time in UTC, 0 for
+    /// one that is before. A month or day of zero counts as the first.
+    #[must_use]
+    pub fn to_unix(self) -> u64 {
+        let Date { year, month, day } = self.date;
+        let (month, day) = (i64::from(month.max(1)), i64::from(day.max(1)));
+        let year = i64::from(year) - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let yoe = year.rem_euclid(400);
+        let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+        let of_day = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60;
+        u64::try_from(days * 86_400 + of_day + i64::from(self.second)).unwrap_or(0)
+    }
+}
+
 impl Time {
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.negative) << 63
@@ -377,6 +394,30 @@ serialise_as_text!(Date, DateTime, Time);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_become_a_time_and_seconds_again() {
+        for seconds in [
+            0,
+            1,
+            951_782_399,
+            951_782_400,
+            1_709_164_800,
+            253_402_300_799,
+        ] {
+            assert_eq!(DateTime::from_unix(seconds, 0, 0).to_unix(), seconds);
+        }
+        let before = Date {
+            year: 1969,
+            month: 12,
+            day: 31,
+        };
+        let before = DateTime {
+            date: before,
+            ..DateTime::default()
+        };
+        assert_eq!(before.to_unix(), 0);
+    }
 
     #[test]
     fn packing_keeps_every_part_at_its_extremes() {

@@ -98,6 +98,7 @@ impl From<NewBootstrap> for BootstrapRequest {
             comment: new.comment,
             limits: new.limits.into(),
             origin: new.origin,
+            not_before_s: None,
         }
     }
 }

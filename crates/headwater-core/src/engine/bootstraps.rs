@@ -315,20 +315,101 @@ impl Bootstraps {
             return Ok(known);
         }
         let tables = chosen(&request, &source.tables().await?, filter)?;
-        let id = self.look(|list| list.iter().map(|found| found.id).max().unwrap_or(0) + 1);
-        let bootstrap = Bootstrap {
-            id,
-            request,
-            state: BootstrapState::Waiting,
-            asked_at_s: clock::now_s(),
-            began_at_s: None,
-            ended_at_s: None,
-            tables,
-        };
+        let bootstrap = self.numbered(request, tables, BootstrapState::Waiting);
+        let id = bootstrap.id;
         tracing::info!(id, tables = ?bootstrap.request.tables, "a bootstrap was asked for");
         self.save(Change::Asked(Box::new(bootstrap)), writer)
             .await?;
         self.get(id)
+    }
+
+    /// Takes a request for which nobody waits: one that cannot be done is kept as failed. Of one origin only the first counts.
+    pub(super) async fn take<S: Source>(
+        &self,
+        source: &S,
+        filter: Option<&Filter>,
+        request: BootstrapRequest,
+        writer: &WriterHandle<S::Position>,
+    ) -> Result<()> {
+        let origin = request.origin.as_deref().unwrap_or_default();
+        if self.look(|list| of_origin(list, origin)).is_some() {
+            return Ok(());
+        }
+        let found = match source.tables().await {
+            Err(error) if error.is_temporary() => return Err(error),
+            found => found.and_then(|known| chosen(&request, &known, filter)),
+        };
+        let (tables, state) = match found {
+            Ok(tables) => (tables, BootstrapState::Waiting),
+            Err(error) => {
+                let reason = error.in_one_line();
+                (Vec::new(), BootstrapState::Failed { reason })
+            }
+        };
+        let mut bootstrap = self.numbered(request, tables, state);
+        let (id, origin) = (bootstrap.id, &bootstrap.request.origin);
+        match &bootstrap.state {
+            BootstrapState::Failed { reason } => {
+                bootstrap.ended_at_s = Some(bootstrap.asked_at_s);
+                let origin = origin.as_deref().unwrap_or_default();
+                self.progress.notice(format!(
+                    "bootstrap {id}, asked for by {origin}, is given up: {reason}"
+                ));
+            }
+            _ => {
+                tracing::info!(id, origin, tables = ?bootstrap.request.tables, "a bootstrap was asked for");
+            }
+        }
+        self.send(Change::Asked(Box::new(bootstrap)), writer).await
+    }
+
+    /// Ends what was asked for by origins with this beginning.
+    pub(super) async fn withdraw<P: Position>(
+        &self,
+        origin: &str,
+        writer: &WriterHandle<P>,
+    ) -> Result<()> {
+        let is_meant = |found: &&Bootstrap| {
+            let by = found.request.origin.as_deref();
+            !found.state.is_over() && by.is_some_and(|by| by.starts_with(origin))
+        };
+        let ids: Vec<BootstrapId> = self.look(|list| {
+            let meant = list.iter().filter(is_meant);
+            meant.map(|found| found.id).collect()
+        });
+        for id in ids {
+            let (action, at_s) = (Action::Abort, clock::now_s());
+            tracing::info!(id, "the request of a bootstrap was withdrawn");
+            self.send(Change::Acted { id, action, at_s }, writer)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a change true here and sends it on its way to the checkpoint, ahead of everything sent later.
+    async fn send<P: Position>(&self, change: Change, writer: &WriterHandle<P>) -> Result<()> {
+        self.apply(change.clone());
+        let nothing = writer.pool.take();
+        writer.send(nothing, Note::Bootstrap(change)).await
+    }
+
+    /// A bootstrap with the next number.
+    fn numbered(
+        &self,
+        request: BootstrapRequest,
+        tables: Vec<TableBootstrap>,
+        state: BootstrapState,
+    ) -> Bootstrap {
+        let id = self.look(|list| list.iter().map(|found| found.id).max().unwrap_or(0) + 1);
+        Bootstrap {
+            id,
+            request,
+            state,
+            asked_at_s: clock::now_s(),
+            began_at_s: None,
+            ended_at_s: None,
+            tables,
+        }
     }
 }
 
@@ -355,17 +436,9 @@ fn chosen(
             if chosen.iter().any(|table| table.copy.name == *name) {
                 continue;
             }
-            let failed = (!info.schema.can_split()).then(|| NO_KEY.to_owned());
-            if failed.is_some() && !pattern.contains('*') {
-                return Err(Error::new(ErrorKind::Unsupported, NO_KEY)
-                    .with("table", name)
-                    .hint(
-                        "give the table a primary key, or copy it anew with `headwater backfill`",
-                    ));
-            }
             chosen.push(TableBootstrap {
                 copy: TableCopy::unread(&info.schema, info.estimated_rows),
-                failed,
+                failed: None,
             });
         }
         if !found && filter.is_some_and(|filter| excludes(filter, pattern)) {
@@ -379,12 +452,12 @@ fn chosen(
                 .hint("write it as DATABASE.TABLE, with * for any characters; only tables that are streamed can be bootstrapped"));
         }
     }
-    if chosen.iter().all(TableBootstrap::is_over) {
+    if chosen.is_empty() {
         return Err(Error::new(
             ErrorKind::Configuration,
-            "a bootstrap needs at least one table that can be read",
+            "a bootstrap needs at least one table",
         )
-        .hint("name a table with a key as DATABASE.TABLE"));
+        .hint("name one as DATABASE.TABLE"));
     }
     Ok(chosen)
 }
@@ -394,5 +467,3 @@ fn excludes(filter: &Filter, name: &str) -> bool {
     let table = name.split_once('.').filter(|_| !name.contains('*'));
     table.is_some_and(|(database, table)| !filter.may_pass(&TableName::new(database, table)))
 }
-
-const NO_KEY: &str = "a table without a usable key cannot be bootstrapped while the stream runs";

@@ -17,10 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::key::{Key, KeyRange};
 use crate::schema::{KeyOrder, TableName, TableSchema};
-use crate::source::{ChunkRequest, Cuts, SnapshotReader, Source, TableInfo};
+use crate::source::{ChunkRequest, Cuts, ScanStep, SnapshotReader, Source, Split, TableInfo};
 
 /// What is noted of the stream while a chunk is read, in bytes. A chunk that meets more is given up and read shorter.
 const NOTED_BYTES_MAX: usize = 16 << 20;
+
+/// What a table without ranges may take in memory.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -101,6 +104,8 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
                 ChangeKind::Truncate => self.noted.empty(),
                 // Its rows may have another shape than what the log says from here on.
                 ChangeKind::Ddl => is_good = false,
+                // Without a key nothing tells which of the rows read it is about.
+                _ if !schema.has_key() => is_good = false,
                 _ => self.noted.change(&row),
             }
         }
@@ -167,7 +172,11 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
         return Ok(Read::OtherKey(info));
     }
     let mut range = wanted.range;
-    let rows = fill(&mut reader, &wanted.table, &mut range, wanted.rows).await;
+    let rows = if info.schema.can_split() {
+        fill(&mut reader, &wanted.table, &mut range, wanted.rows).await
+    } else {
+        fill_whole(&mut reader, &wanted.table).await
+    };
     reader.close().await;
     let (rows, high) = rows?;
     Ok(Read::Rows(Box::new(Filled {
@@ -177,6 +186,31 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
         schema: info.schema,
         took: began.elapsed(),
     })))
+}
+
+/// Reads a table that has no ranges, whole: it is one chunk.
+async fn fill_whole<R: SnapshotReader>(
+    reader: &mut R,
+    table: &TableName,
+) -> Result<(Batch, R::Position)> {
+    let split = Split {
+        table: table.clone(),
+        range: KeyRange::default(),
+    };
+    reader.begin(&split).await?;
+    let mut rows = Batch::new();
+    while reader.read(&mut rows).await? != ScanStep::Done {
+        if rows.size_bytes() > WHOLE_BYTES_MAX {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a table without a usable key is read in one piece while the stream runs, and this one is too large for that",
+            )
+            .with("table", table)
+            .with("bytes_max", WHOLE_BYTES_MAX)
+            .hint("give the table a primary key, or copy it anew with `headwater backfill`"));
+        }
+    }
+    Ok((rows, reader.finish().await?))
 }
 
 /// What the stream says of a table since its chunk was begun.

@@ -30,6 +30,11 @@ const CHUNK_ROWS_MIN: u64 = 50;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// Tries to read a table without a key while nothing of it changes: about a minute of them.
+const WHOLE_TRIES_MAX: u32 = 9;
+const NEVER_STILL: &str = "the table has no key, so it is read whole while nothing of it changes, and it changed each time; \
+     give it a primary key, or ask again when it is written to less";
+
 /// When the next chunk is read, and how long it is.
 struct Pace {
     not_before: Instant,
@@ -133,14 +138,8 @@ impl<'a, S: Source> Attempt<'a, S> {
                 }
                 step = live.next(&mut batch) => step?,
             };
-            if let Some(open) = &mut chunk
-                && !open.note(&batch)
-            {
-                // The table changed its shape, or changes too fast for so long a chunk.
-                chunk = None;
-                pace.fail();
-                self.set_target(until.clone());
-            }
+            self.show(&batch, &mut chunk, &mut pace, until.as_ref())
+                .await?;
             let reached = self.take_step(step, batch, None).await?;
             if !reached {
                 continue;
@@ -152,6 +151,32 @@ impl<'a, S: Source> Attempt<'a, S> {
                 return Ok(Ended::Complete);
             }
         }
+    }
+
+    /// Shows the open chunk what the stream is about to emit.
+    async fn show(
+        &mut self,
+        batch: &Batch,
+        chunk: &mut Option<Chunk<'a, S::Position>>,
+        pace: &mut Pace,
+        until: Option<&S::Position>,
+    ) -> Result<()> {
+        // The table changed its shape, or changes too fast for so long a chunk.
+        let Some(lost) = chunk.take_if(|open| !open.note(batch)) else {
+            return Ok(());
+        };
+        pace.fail();
+        self.set_target(until.cloned());
+        let Wanted {
+            id,
+            table,
+            key_columns,
+            ..
+        } = lost.wanted;
+        if key_columns.is_empty() && pace.failures > WHOLE_TRIES_MAX {
+            self.give_up(id, table, NEVER_STILL.to_owned()).await?;
+        }
+        Ok(())
     }
 
     fn set_target(&mut self, target: Option<S::Position>) {
@@ -167,7 +192,10 @@ impl<'a, S: Source> Attempt<'a, S> {
             let running = |state: &BootstrapState| {
                 matches!(state, BootstrapState::Waiting | BootstrapState::Running)
             };
-            let open = list.iter().filter(|found| running(&found.state));
+            let is_due = |at_s: Option<u64>| at_s.is_none_or(|at_s| at_s <= clock::now_s());
+            let open = list
+                .iter()
+                .filter(|found| running(&found.state) && is_due(found.request.not_before_s));
             let tables = open.flat_map(|found| {
                 let tables = found.tables.iter().filter(|table| !table.is_over());
                 tables.map(move |table| (found, table))
@@ -231,25 +259,25 @@ impl<'a, S: Source> Attempt<'a, S> {
                 tracing::warn!(bootstrap = id, %table, "a chunk could not be read and is tried again: {error}");
             }
             Err(error) => {
-                let reason = match error.hint_text() {
-                    Some(hint) => format!("{error}; {hint}"),
-                    None => error.to_string(),
-                };
-                self.shared
-                    .progress
-                    .notice(format!("bootstrap {id}: {table} is given up: {reason}"));
-                let at_s = clock::now_s();
-                self.change(Change::Failed {
-                    id,
-                    table,
-                    reason,
-                    at_s,
-                })
-                .await?;
+                self.give_up(id, table, error.in_one_line()).await?;
             }
         }
         *chunk = None;
         Ok(())
+    }
+
+    async fn give_up(&mut self, id: BootstrapId, table: TableName, reason: String) -> Result<()> {
+        self.shared
+            .progress
+            .notice(format!("bootstrap {id}: {table} is given up: {reason}"));
+        let at_s = clock::now_s();
+        self.change(Change::Failed {
+            id,
+            table,
+            reason,
+            at_s,
+        })
+        .await
     }
 
     /// Forgets the chunk of a bootstrap that was aborted meanwhile. One that was paused is let finish its chunk.

@@ -15,6 +15,7 @@ mod follow;
 mod marks;
 mod note;
 mod options;
+mod requests;
 mod scan;
 mod sieve;
 mod stream;

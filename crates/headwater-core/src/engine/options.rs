@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::filter::{Filter, TextOf, Updates};
 use crate::position::HandoffToken;
 use crate::retry::Backoff;
+use crate::trigger::Trigger;
 
 /// Which parts of the work a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,9 @@ pub struct Options {
     pub chunk_rows: u64,
     /// Tables of bootstraps that are read in rotation; the others wait.
     pub bootstrap_tables: usize,
+    /// How the rows of the source's trigger table ([`LiveSource::watched`](crate::source::LiveSource::watched)) ask for
+    /// bootstraps; without it they do not.
+    pub trigger: Option<Trigger>,
     /// How often progress is saved.
     pub checkpoint_interval: Duration,
     /// Which rows go out; none: all.
@@ -88,6 +92,7 @@ impl Default for Options {
             split_rows: None,
             chunk_rows: 10_000,
             bootstrap_tables: 1,
+            trigger: None,
             checkpoint_interval: Duration::from_secs(1),
             rows: None,
             configuration: Value::Null,

@@ -55,6 +55,7 @@ impl<S: Source> Attempt<'_, S> {
             LiveStep::Rows(point) | LiveStep::Idle(point) => (point, false),
             LiveStep::Reached(point) => (point, true),
         };
+        self.take_requests(&mut batch).await?;
         let mut tables = Vec::new();
         if let Some(copy) = &self.state.copy
             && !batch.is_empty()

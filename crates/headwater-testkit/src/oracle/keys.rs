@@ -281,43 +281,68 @@ fn at_least_once(truth: &Truth, found: &[Step], began: Began) -> Result<(), Stri
     }
 }
 
-/// A table without a key: its rows as of one position, then every later change.
+/// A table without a key: its rows as of one position, then every later change. Where rows may be bootstrapped again, all of
+/// them come at once, as they are there.
 pub(super) fn check_keyless(
     history: &History,
     table: &str,
     events: &[Event],
+    delivery: Delivery,
     began: Began,
 ) -> Result<(), Violation> {
     let wrong = |what: &str| Violation::new(table, "", what);
     let mine: Vec<&Event> = events.iter().filter(|event| event.table == table).collect();
-    let rows = mine
-        .iter()
-        .take_while(|event| event.kind == Kind::Bootstrap)
-        .count();
-    let (rows, changes) = mine.split_at(rows);
+    let is_row = |event: &&Event| event.kind == Kind::Bootstrap;
+    let came = mine.iter().filter(|event| !is_row(event)).count();
     let all: Vec<_> = history
         .changes
         .iter()
         .filter(|change| change.event.table == table)
         .collect();
-    let Some(cut) = all.len().checked_sub(changes.len()) else {
+    let Some(cut) = all.len().checked_sub(came) else {
         return Err(wrong("more changes came than happened"));
     };
     let (before, after) = all.split_at(cut);
-    if let Some((found, truth)) = changes
-        .iter()
-        .zip(after)
-        .find(|(found, truth)| **found != &truth.event)
-    {
-        return Err(wrong(&format!(
-            "a change came as {found:?}, but it was {:?}",
-            truth.event
-        )));
+    let mut held = history.initial_contents();
+    held.retain(|(name, _), _| name == table);
+    for change in before {
+        apply(&mut held, history, &change.event);
+    }
+    let mut truths = after.iter();
+    let mut rest = &mine[..];
+    let mut is_first = began == Began::WithCopy;
+    loop {
+        let rows = rest.iter().take_while(|event| is_row(event)).count();
+        let (rows, changes) = rest.split_at(rows);
+        let may_repeat = delivery == Delivery::Rebootstrapped;
+        let times = times(history, rows, &held);
+        let is_right = match times {
+            Some(times) => may_repeat || times == usize::from(is_first && !held.is_empty()),
+            None => false,
+        };
+        if !is_right || (is_first && times == Some(0) && !held.is_empty()) {
+            return Err(wrong("the rows are not the table as it was there"));
+        }
+        is_first = false;
+        let Some((found, others)) = changes.split_first() else {
+            break;
+        };
+        match truths.next() {
+            Some(truth) if **found == truth.event => {}
+            truth => {
+                let truth = truth.map(|truth| &truth.event);
+                return Err(wrong(&format!(
+                    "a change came as {found:?}, but it was {truth:?}"
+                )));
+            }
+        }
+        apply(&mut held, history, found);
+        rest = others;
     }
     if let Began::After(position) = began {
         let whole = before.iter().all(|change| change.position <= position)
             && after.iter().all(|change| change.position > position);
-        return if whole && rows.is_empty() {
+        return if whole {
             Ok(())
         } else {
             Err(wrong("changes are missing"))
@@ -328,18 +353,21 @@ pub(super) fn check_keyless(
     {
         return Err(wrong("the cut lies within a transaction"));
     }
-    let mut expected = history.initial_contents();
-    expected.retain(|(name, _), _| name == table);
-    for change in before {
-        apply(&mut expected, history, &change.event);
-    }
+    Ok(())
+}
+
+/// How often `rows` are all of `held`; none if they are not.
+fn times(history: &History, rows: &[&Event], held: &Contents) -> Option<usize> {
     let mut found = Contents::new();
     for row in rows {
         apply(&mut found, history, row);
     }
-    if found == expected {
-        Ok(())
-    } else {
-        Err(wrong("the rows are not the table as of the cut"))
-    }
+    let count = |contents: &Contents| contents.values().map(|(_, count)| *count).sum::<usize>();
+    let Some(times) = rows.len().checked_div(count(held)) else {
+        return rows.is_empty().then_some(0);
+    };
+    let mut expected = held.clone();
+    expected.values_mut().for_each(|(_, count)| *count *= times);
+    expected.retain(|_, (_, count)| *count > 0);
+    (found == expected).then_some(times)
 }

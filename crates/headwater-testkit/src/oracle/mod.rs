@@ -118,10 +118,10 @@ impl Oracle {
     /// The first thing that is wrong.
     pub fn check(&self, events: &[Event], delivery: Delivery) -> Result<(), Violation> {
         self.check_history(events, delivery, Began::WithCopy)?;
-        if delivery == Delivery::AtLeastOnce {
-            self.check_keyed_final(events)
-        } else {
-            self.check_final(events, Began::WithCopy)
+        match delivery {
+            // Rows without a key that come again replace nothing.
+            Delivery::AtLeastOnce | Delivery::Rebootstrapped => self.check_keyed_final(events),
+            Delivery::Exact => self.check_final(events, Began::WithCopy),
         }
     }
 
@@ -197,7 +197,7 @@ impl Oracle {
         keys::check_keyed(&self.history, events, delivery, began, condition)?;
         if delivery != Delivery::AtLeastOnce {
             for (table, _) in self.history.keys.iter().filter(|(_, key)| key.is_empty()) {
-                keys::check_keyless(&self.history, table, events, began)?;
+                keys::check_keyless(&self.history, table, events, delivery, began)?;
             }
         }
         Ok(())

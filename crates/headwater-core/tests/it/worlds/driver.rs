@@ -179,7 +179,11 @@ impl Run {
 
     /// One process, with somebody who asks for bootstraps while the writers write and until all of them are over.
     pub(crate) fn operated(&mut self, options: Options) -> End {
-        self.operator = Some(Operator(self.random.random()));
+        self.operator = Some(Operator {
+            seed: self.random.random(),
+            // How often rows without a key came is not known where a sink keeps what comes twice.
+            wants_whole: self.plan.keeps != Keeps::Everything,
+        });
         let end = self.process_with(options, CancellationToken::new());
         self.operator = None;
         end

@@ -13,12 +13,16 @@ const ASKED_MAX: u64 = 6;
 
 /// What it does follows from this number.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Operator(pub(crate) u64);
+pub(crate) struct Operator {
+    pub(crate) seed: u64,
+    /// Whether it asks for tables that have no ranges, too.
+    pub(crate) wants_whole: bool,
+}
 
 impl Operator {
     /// Works until the writers are done and every bootstrap is over.
     pub(crate) async fn work(self, control: &Control, progress: &Progress, world: &World) {
-        let mut random = StdRng::seed_from_u64(self.0);
+        let mut random = StdRng::seed_from_u64(self.seed);
         let mut asked = 0;
         let mut is_quiet = false;
         loop {
@@ -48,9 +52,15 @@ impl Operator {
                 }
             }
             if asked < ASKED_MAX && (asked == 0 || random.random_bool(0.3)) {
-                let tables = ["*.*", "shop.*", "*.*s"][random.random_range(0..3)];
+                let tables: [&[&str]; 3] = if self.wants_whole {
+                    [&["*.*"], &["shop.*"], &["*.*s"]]
+                } else {
+                    let ranged: &[&str] = &["*.n*", "*.pairs"];
+                    [ranged, ranged, &["*.numbers", "*.names", "*.pairs"]]
+                };
+                let tables = tables[random.random_range(0..3)].iter();
                 let request = BootstrapRequest {
-                    tables: vec![tables.to_owned()],
+                    tables: tables.map(|&table| table.to_owned()).collect(),
                     ..BootstrapRequest::default()
                 };
                 asked += u64::from(control.ask(request).await.is_ok());
