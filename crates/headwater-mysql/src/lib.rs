@@ -16,5 +16,6 @@ pub mod position;
 pub mod schema;
 pub mod snapshot;
 pub mod source;
+pub mod trigger;
 
 pub use source::{MysqlSource, Settings};

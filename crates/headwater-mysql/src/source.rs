@@ -7,6 +7,7 @@ use headwater_core::key::Key;
 use headwater_core::position::SourceIdentity;
 use headwater_core::schema::TableName;
 use headwater_core::source::{ChunkRequest, CutRequest, Cuts, LogPoint, Source, TableInfo};
+use headwater_core::value::DateTime;
 use headwater_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub with_query: bool,
     /// Whether events are to carry the place of their row's event in the log.
     pub with_position: bool,
+    /// A table whose rows ask for bootstraps: the log is watched for it, whether it is selected or not.
+    pub trigger: Option<TableName>,
 }
 
 impl Settings {
@@ -61,6 +64,7 @@ impl Settings {
             with_gtid: false,
             with_query: false,
             with_position: false,
+            trigger: None,
         }
     }
 
@@ -231,6 +235,26 @@ impl Source for MysqlSource {
         }
         control.close().await;
         Ok(located)
+    }
+
+    /// The time zone is the one that sessions of the server begin with, as `NOW()` has it there.
+    async fn seconds_of(&self, time: &DateTime) -> Result<u64> {
+        let mut control = Control::connect(&self.settings.connect).await?;
+        let sessions = &mut control.connection;
+        sessions
+            .execute("SET time_zone = @@global.time_zone")
+            .await?;
+        let found = sessions
+            .query_scalar(&format!("SELECT UNIX_TIMESTAMP('{time}')"))
+            .await?;
+        control.close().await;
+        // Beyond what the server's timestamps hold, hours make no difference.
+        let seconds = found
+            .as_deref()
+            .and_then(|text| text.split('.').next()?.parse().ok());
+        Ok(seconds
+            .filter(|seconds| *seconds > 0)
+            .unwrap_or(time.to_unix()))
     }
 
     async fn open_live(

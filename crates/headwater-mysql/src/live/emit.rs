@@ -30,9 +30,11 @@ pub(super) struct Ready {
     pub(super) bindings: Option<Bindings>,
     /// Its number in the batch being filled.
     number: Option<u32>,
-    /// Whether `events_left` leaves out the events at the end of which no row goes out.
+    /// Whether `until_last` leaves out the events at the end of which no row goes out.
     counted: bool,
     events_left: u64,
+    /// Events up to the one with the transaction's last row.
+    until_last: u64,
     rows: u64,
     scratch: Vec<u8>,
     /// Whether each row says where its event lies.
@@ -58,6 +60,7 @@ impl Ready {
         let cursor = buffer.rewind()?;
         Ok(Self {
             events_left: buffer.rows_events,
+            until_last: buffer.rows_events,
             buffer,
             cursor,
             group,
@@ -95,8 +98,8 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
     if batch.is_empty() {
         ready.number = None;
     }
-    if state.tables.has_versions && !std::mem::replace(&mut ready.counted, true) {
-        ready.events_left = history::events_that_count(ready, &state.tables)?;
+    if state.tables.has_uncounted && !std::mem::replace(&mut ready.counted, true) {
+        ready.until_last = history::events_that_count(ready, &state.tables)?;
     }
     while ready.events_left > 0 {
         if is_full(batch) {
@@ -115,6 +118,11 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
             _ => continue,
         };
         ready.events_left -= 1;
+        let is_last = ready.until_last == 1;
+        ready.until_last = ready.until_last.saturating_sub(1);
+        if state.tables.leaves_out(rows.table_id) {
+            continue;
+        }
         let header = event.header;
         let bound = bound(ready.bindings.as_ref(), &state.tables, rows.table_id)?;
         ready.transaction.server_id = header.server_id;
@@ -136,9 +144,13 @@ pub(super) fn emit(ready: &mut Ready, state: &mut State, batch: &mut Batch) -> R
             offset: ready.rows,
             ..head(&rows, &header, schema)
         };
-        ready.rows = append(&rows, &bound, head, &mut ready.scratch, batch)?;
+        let rows_after = append(&rows, &bound, head, &mut ready.scratch, batch)?;
+        if bound.is_silent {
+            continue;
+        }
+        ready.rows = rows_after;
         let read = batch.len() - first;
-        if ready.events_left == 0 && read > 0 {
+        if is_last && read > 0 {
             batch.end_transaction();
         }
         let known = state.pass_over(read as u64);

@@ -54,7 +54,13 @@ pub(super) fn events_that_count(ready: &mut Ready, tables: &Tables) -> Result<u6
             continue;
         };
         events += 1;
+        if tables.leaves_out(rows.table_id) {
+            continue;
+        }
         let bound = bound(ready.bindings.as_ref(), tables, rows.table_id)?;
+        if bound.is_silent {
+            continue;
+        }
         if bound.row_end.is_some() {
             let head = head(&rows, &event.header, batch.add_schema(&bound.schema));
             append(&rows, &bound, head, &mut scratch, &mut batch)?;

@@ -15,7 +15,7 @@ use headwater_core::batch::Batch;
 use headwater_core::position::Position;
 use headwater_core::retry::Backoff;
 use headwater_core::schema::TableName;
-use headwater_core::source::{LiveSource, LiveStep, LogPoint};
+use headwater_core::source::{LiveSource, LiveStep, LogPoint, Watched};
 use headwater_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -76,7 +76,12 @@ impl Live {
         let dump = Dump::open(&settings, &point.position).await?;
         let selection = dump.rules.selection(&settings.selection);
         let mariadb = dump.connection.server().is_mariadb();
-        let tables = Tables::new(selection, catalog, mariadb);
+        let watched = settings.trigger.as_ref().map(|table| {
+            let table = dump.rules.table(table);
+            let is_streamed = selection.has(&table);
+            Watched { table, is_streamed }
+        });
+        let tables = Tables::new(selection, catalog, mariadb, watched);
         let state = State::new(Arc::clone(&settings), tables, dump.rules, point);
         Ok(Self {
             settings,
@@ -165,13 +170,21 @@ impl Live {
     async fn read_definition(&mut self, id: u64, table: TableName) -> Result<()> {
         let mut control = Control::connect(&self.settings.connect).await?;
         let selection = Selection::Tables(vec![table.clone()]);
+        let is_silent = self.state.tables.is_silent(&table);
         let found = read_definitions(&mut control.connection, &selection).await;
         control.close().await;
         if let Some((definition, _)) = found.ok().and_then(|found| found.into_iter().next()) {
-            tracing::warn!(%table, "the definition was read from the server, because DDL in the log could not be followed");
+            if !is_silent {
+                tracing::warn!(%table, "the definition was read from the server, because DDL in the log could not be followed");
+            }
             self.state.tables.learn(definition);
         }
         if !self.state.tables.bind(id, Asked::Yes)? {
+            if is_silent {
+                tracing::warn!(%table, position = %self.state.position, "what the rows of this table ask for cannot be read here, because the table has another definition by now: ask again");
+                self.state.tables.leave_out(id);
+                return Ok(());
+            }
             return Err(Error::new(ErrorKind::SchemaMismatch, "a table's definition at this place of the log cannot be known")
                 .with("table", table)
                 .with("position", &self.state.position)
@@ -265,6 +278,10 @@ impl LiveSource for Live {
 
     fn read_up_to(&self) -> Option<u64> {
         self.state.read_up_to_s
+    }
+
+    fn watched(&self) -> Option<&Watched> {
+        self.state.tables.watched.as_ref()
     }
 
     fn acknowledge(&mut self, _point: &LogPoint<BinlogPosition>) {}

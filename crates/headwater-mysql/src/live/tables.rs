@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use headwater_core::schema::{TableName, TableSchema};
+use headwater_core::source::Watched;
 use headwater_core::{ErrorKind, Result};
 use rustc_hash::FxHashMap;
 
@@ -35,6 +36,8 @@ pub(super) struct Bound {
     pub(super) schema: Arc<TableSchema>,
     /// The column of a row's end, where the log has the rows of the past too.
     pub(super) row_end: Option<usize>,
+    /// Whether its rows are read for what they ask for only, and are no rows of the stream.
+    pub(super) is_silent: bool,
 }
 
 impl Bound {
@@ -43,6 +46,7 @@ impl Bound {
             plan: image,
             schema: Arc::clone(plan.schema()),
             row_end: plan.definition().row_end,
+            is_silent: false,
         }
     }
 }
@@ -61,8 +65,12 @@ pub(super) struct Tables {
     last: Option<(u64, bool)>,
     /// Definitions changed since they were last asked for.
     pub(super) changed: bool,
-    /// Whether some table had rows of the past.
-    pub(super) has_versions: bool,
+    /// Whether some table had rows that are none of the stream's: rows of the past, or those of a table that is only watched.
+    pub(super) has_uncounted: bool,
+    /// The table whose rows ask for bootstraps.
+    pub(super) watched: Option<Watched>,
+    /// Numbers of table maps whose rows are passed over, though they are captured.
+    left_out: Vec<u64>,
     mariadb: bool,
 }
 
@@ -84,7 +92,16 @@ pub(super) enum Mapping {
 }
 
 impl Tables {
-    pub(super) fn new(selection: Selection, catalog: Catalog, mariadb: bool) -> Self {
+    pub(super) fn new(
+        selection: Selection,
+        catalog: Catalog,
+        mariadb: bool,
+        watched: Option<Watched>,
+    ) -> Self {
+        let selection = match &watched {
+            Some(watched) => selection.with(&watched.table),
+            None => selection,
+        };
         Self {
             selection,
             catalog,
@@ -92,7 +109,9 @@ impl Tables {
             plans: HashMap::new(),
             last: None,
             changed: false,
-            has_versions: false,
+            has_uncounted: false,
+            watched,
+            left_out: Vec::new(),
             mariadb,
         }
     }
@@ -151,14 +170,16 @@ impl Tables {
         let map = TableMap::parse(&mapped.body)?;
         let name = TableName::new(map.database, map.table);
         let was_known = matches!(self.catalog.get(&name), Lookup::Known(_));
+        let is_silent = is_silent(self.watched.as_ref(), &name);
         let is_unsure = |logged: &TableDefinition| {
             self.mariadb && asked == Asked::No && metadata::may_have_versions(logged)
         };
         let found = bind(&mut self.catalog, &mut self.plans, &name, &map, is_unsure)?;
-        let Some((bound, learned)) = found else {
+        let Some((mut bound, learned)) = found else {
             return Ok(false);
         };
-        self.has_versions |= bound.row_end.is_some();
+        bound.is_silent = is_silent;
+        self.has_uncounted |= bound.row_end.is_some() || is_silent;
         if !was_known
             && self.mariadb
             && let Lookup::Known(logged) = self.catalog.get(&name)
@@ -170,6 +191,25 @@ impl Tables {
         mapped.bound = Some(Arc::new(bound));
         mapped.stale = false;
         Ok(true)
+    }
+
+    /// Passes over the rows of the table with this number: what they ask for cannot be read.
+    pub(super) fn leave_out(&mut self, id: u64) {
+        if let Some(mapped) = self.maps.get_mut(&id) {
+            mapped.captured = false;
+            self.last = None;
+            self.left_out.push(id);
+        }
+    }
+
+    /// Whether the rows of the table with this number are passed over.
+    pub(super) fn leaves_out(&self, id: u64) -> bool {
+        !self.left_out.is_empty() && self.left_out.contains(&id)
+    }
+
+    /// Whether the table's rows are no rows of the stream.
+    pub(super) fn is_silent(&self, table: &TableName) -> bool {
+        is_silent(self.watched.as_ref(), table)
     }
 
     /// How to decode the rows of the table with this number.
@@ -196,6 +236,7 @@ impl Tables {
     /// A new connection numbers its tables anew.
     pub(super) fn forget_maps(&mut self) {
         self.maps.clear();
+        self.left_out.clear();
         self.last = None;
     }
 
@@ -229,6 +270,10 @@ impl Tables {
         self.catalog.learn(definition);
         self.unbind();
     }
+}
+
+fn is_silent(watched: Option<&Watched>, table: &TableName) -> bool {
+    watched.is_some_and(|watched| !watched.is_streamed && watched.table == *table)
 }
 
 /// The number of the table that a table map or a rows event begins with: six bytes.

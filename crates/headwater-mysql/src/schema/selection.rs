@@ -131,6 +131,22 @@ impl Selection {
         }
     }
 
+    /// The same selection with one more table.
+    #[must_use]
+    pub fn with(self, table: &TableName) -> Self {
+        if self.has(table) {
+            return self;
+        }
+        let databases = self.databases().to_vec();
+        let mut tables = self.tables().to_vec();
+        tables.push(table.clone());
+        if databases.is_empty() {
+            Self::Tables(tables)
+        } else {
+            Self::Both { databases, tables }
+        }
+    }
+
     /// Whether a table of this name is captured.
     #[must_use]
     pub fn has(&self, table: &TableName) -> bool {

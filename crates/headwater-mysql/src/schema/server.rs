@@ -52,6 +52,16 @@ impl ServerRules {
         selection.clone().folded(self.lower_case_table_names)
     }
 
+    /// A table's name as the server writes it.
+    #[must_use]
+    pub(crate) fn table(&self, name: &TableName) -> TableName {
+        if self.lower_case_table_names == 1 {
+            folded_table(name)
+        } else {
+            name.clone()
+        }
+    }
+
     /// Whether the server keeps names in the letter case they were given in, and compares them without it (2, macOS).
     #[must_use]
     pub fn keeps_letter_case_only(&self) -> bool {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::batch::Batch;
-use headwater_core::bootstrap;
+use headwater_core::bootstrap::{self, Bootstrap};
 use headwater_core::engine::{self, Mode, Options, Start, Summary, Until};
 use headwater_core::position::HandoffToken;
 use headwater_core::progress::{Phase, Progress};
@@ -16,7 +16,7 @@ use headwater_format::maxwell::{self, Encoder};
 use headwater_mysql::client::Connection;
 use headwater_mysql::config::ConnectOptions;
 use headwater_mysql::schema::Selection;
-use headwater_mysql::{MysqlSource, Settings};
+use headwater_mysql::{MysqlSource, Settings, trigger};
 use headwater_servers::{Flavor, Instance};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -230,6 +230,13 @@ impl Run {
         self
     }
 
+    /// Bootstraps may be asked for by rows of `maxwell.bootstrap` that address `client`.
+    pub(crate) fn asked_by(mut self, client: &str) -> Self {
+        self.settings.trigger = Some(trigger::table());
+        self.options.trigger = Some(trigger::asking(client));
+        self
+    }
+
     pub(crate) fn from(mut self, token: &HandoffToken) -> Self {
         self.options.mode = Mode::Cdc;
         self.options.start = Start::Token(token.clone());
@@ -335,6 +342,16 @@ impl Running {
     pub(crate) async fn streams(&self) {
         self.until("it streams", |_| self.progress.phase() == Phase::Streaming)
             .await;
+    }
+
+    /// Waits until so many bootstraps were asked for and all are over.
+    pub(crate) async fn bootstraps_over(&self, count: usize) -> Vec<Bootstrap> {
+        let list = || self.progress.bootstraps();
+        self.until("the bootstraps are over", |_| {
+            list().len() == count && list().iter().all(|found| found.state.is_over())
+        })
+        .await;
+        list().to_vec()
     }
 
     /// Waits for a number of lines.

@@ -18,6 +18,7 @@ mod decode;
 mod harness;
 mod labels;
 mod live;
+mod requests;
 mod schema;
 mod settings;
 mod snapshot;
