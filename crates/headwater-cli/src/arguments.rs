@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Events, FilterUpdates, Kafka, LogFormat, LogLevel};
+use crate::config::{Events, FilterUpdates, Kafka, LogFormat, LogLevel, TriggerFlags};
 use crate::exit;
 
 /// Turns a MySQL or MariaDB database into a stream: the rows that are there, then every change, without a gap.
@@ -133,6 +133,8 @@ pub(crate) struct Target {
     pub(crate) events: Events,
     #[command(flatten)]
     pub(crate) kafka: Kafka,
+    #[command(flatten)]
+    pub(crate) trigger: TriggerFlags,
 }
 
 /// HTTP to the run.

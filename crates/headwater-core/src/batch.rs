@@ -358,12 +358,6 @@ impl Batch {
         }
     }
 
-    /// The definitions that its rows follow, or followed before some of them were dropped.
-    #[must_use]
-    pub fn schemas(&self) -> &[Arc<TableSchema>] {
-        &self.schemas
-    }
-
     /// The rows in order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         self.rows.iter().map(|entry| Row { batch: self, entry })

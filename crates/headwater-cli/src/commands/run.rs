@@ -31,7 +31,7 @@ const STOP_WHILE_STARTING: Duration = Duration::from_secs(1);
 
 /// Runs, from the checkpoint or the beginning, to the end or a signal.
 pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<Exit> {
-    let source = source::open_for_events(&settings.source, &settings.events);
+    let source = source::open_for_run(settings);
     let store = store(settings)?;
     announce(settings, store.as_ref())?;
     let stop = CancellationToken::new();
@@ -105,6 +105,8 @@ async fn drive(
         readers: settings.readers,
         split_rows: settings.split_rows,
         rows: row_filter(&settings.source),
+        trigger: (settings.asking.as_ref())
+            .map(|asking| headwater_mysql::trigger::asking(&asking.client)),
         configuration: configuration(settings, &sink.name()),
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()

@@ -3,23 +3,22 @@
 use headwater_mysql::schema::Selection as Tables;
 use headwater_mysql::{MysqlSource, Settings as MysqlSettings};
 
-use crate::config::{Selection, SourceSettings};
+use crate::config::{Selection, Settings, SourceSettings};
 
 /// A source with these settings. Nothing is connected yet.
 pub(super) fn open(settings: &SourceSettings) -> MysqlSource {
     MysqlSource::new(mysql_settings(settings))
 }
 
-/// The same for a run, whose events may want more of the log than rows.
-pub(super) fn open_for_events(
-    settings: &SourceSettings,
-    events: &headwater_format::maxwell::Options,
-) -> MysqlSource {
+/// The same for a run, which may want more of the log than rows.
+pub(super) fn open_for_run(settings: &Settings) -> MysqlSource {
+    let asking = settings.asking.as_ref();
     MysqlSource::new(MysqlSettings {
-        with_gtid: events.output_gtid_position,
-        with_query: events.output_row_query,
-        with_position: events.output_binlog_position,
-        ..mysql_settings(settings)
+        with_gtid: settings.events.output_gtid_position,
+        with_query: settings.events.output_row_query,
+        with_position: settings.events.output_binlog_position,
+        trigger: asking.map(|asking| asking.table.clone()),
+        ..mysql_settings(&settings.source)
     })
 }
 

@@ -38,6 +38,14 @@ pub(crate) struct File {
     pub(crate) checkpoint: Option<PathBuf>,
     /// What an event looks like.
     pub(crate) events: Option<super::Events>,
+    /// How bootstraps of the running stream are asked for in the source itself.
+    pub(crate) bootstrap: Option<super::trigger::Bootstrap>,
+    /// The database of Maxwell's table `bootstrap`. `maxwell` if not given; `bootstrap.table` goes before it.
+    #[schemars(length(min = 1))]
+    pub(crate) schema_database: Option<String>,
+    /// Whom a row of that table must address. `maxwell` if not given.
+    #[schemars(length(min = 1))]
+    pub(crate) client_id: Option<String>,
     /// How many connections read the snapshot side by side. 2 if not given.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) readers: Option<u16>,

@@ -16,6 +16,7 @@ mod shape;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod yaml;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub(crate) use settings::{
     Settings, SourceSettings, StartAt, file as file_of, kafka_options, sink as sink_of,
 };
 pub(crate) use sink::SinkChoice;
+pub(crate) use trigger::{Asking, TriggerFlags};
 
 use problem::Problem;
 use shape::Shaped;

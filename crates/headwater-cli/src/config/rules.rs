@@ -38,6 +38,12 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     if let Some(http) = &file.http {
         rules.http(http);
     }
+    let asking = file.bootstrap.as_ref();
+    if let Some(table) = asking.and_then(|asking| asking.table.as_deref())
+        && let Err(error) = super::trigger::table(table)
+    {
+        rules.say_error("bootstrap.table", &error);
+    }
     if let Some(sink) = &file.sink {
         rules.sink(sink, file);
     }

@@ -12,7 +12,10 @@ use headwater_mysql::config::ConnectOptions;
 
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
-use super::{Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused};
+use super::{
+    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused,
+    trigger,
+};
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
 /// Where to read.
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     /// Where `sink` is Kafka.
     pub(crate) kafka: Option<KafkaOptions>,
     pub(crate) events: maxwell::Options,
+    /// Which rows of the source ask for bootstraps.
+    pub(crate) asking: Option<Asking>,
     pub(crate) checkpoint: Option<PathBuf>,
     /// Where to listen for HTTP.
     pub(crate) http: Option<HttpSettings>,
@@ -327,6 +332,7 @@ impl Settings {
             sink,
             kafka,
             events,
+            asking: trigger::resolve(&target.trigger, file)?,
             checkpoint,
             http: http::resolve(&target.http, file.http.as_ref(), lookup)?,
             label: file.env.clone(),

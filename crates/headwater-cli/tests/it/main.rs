@@ -15,6 +15,7 @@ mod from_maxwell;
 mod kafka;
 mod kills;
 mod processes;
+mod requests;
 mod server;
 mod streams;
 mod warnings;
