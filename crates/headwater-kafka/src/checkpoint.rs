@@ -162,7 +162,8 @@ impl Keeper {
                 Err((KafkaError::MessageProduction(Code::QueueFull), _))
                     if producer.in_flight_count() > 0 =>
                 {
-                    producer.poll(Duration::from_millis(5));
+                    std::thread::sleep(Duration::from_millis(1));
+                    producer.poll(Duration::ZERO);
                     if let Some(failure) = producer.context().failure() {
                         return Err(failure.error());
                     }

@@ -68,11 +68,12 @@ pub(crate) fn start(options: KafkaOptions, failpoints: Failpoints) -> Result<mps
 /// How often the client's reports are looked at while records are on their way and nobody waits for them.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the client is heard of in one turn.
-const SERVE_TURN: Duration = Duration::from_millis(1);
+/// How long one wait for reports lasts where somebody waits. The client's own waits are not used: each lasts to its end
+/// whatever is reported meanwhile, and spends its last millisecond spinning.
+const WAIT_TURN: Duration = Duration::from_micros(500);
 
-/// How long one wait for reports lasts where somebody waits.
-const WAIT_TURN: Duration = Duration::from_millis(5);
+/// Reports looked at in one turn. One holds many records.
+const REPORTS_PER_TURN: usize = 64;
 
 struct Worker {
     options: KafkaOptions,
@@ -96,13 +97,18 @@ impl Worker {
                 Duration::from_secs(1)
             };
             match jobs.recv_timeout(wait) {
-                Ok(job) => self.take(job),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(job) => {
+                    self.take(job);
+                    if let Some(producer) = &self.producer {
+                        serve(producer);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(producer) = &self.producer {
+                        hear(producer);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
-            }
-            if let Some(producer) = &self.producer {
-                // All there is to hear of, errors and log lines too: nobody else takes them, and they would pile up.
-                producer.poll(SERVE_TURN);
             }
         }
     }
@@ -270,7 +276,8 @@ impl Worker {
                             .with("topic", topic)
                             .hint("raise `buffer_bytes_max`: the event does not fit into it"));
                     }
-                    producer.poll(WAIT_TURN);
+                    std::thread::sleep(WAIT_TURN);
+                    serve(producer);
                     check(producer)?;
                     patience.check(producer)?;
                 }
@@ -288,13 +295,14 @@ impl Worker {
         let mut patience = Patience::new(producer, self.options.acknowledge_within);
         loop {
             check(producer)?;
-            match producer.flush(WAIT_TURN * 4) {
-                Ok(()) => {
-                    serve(producer);
-                    return check(producer);
-                }
+            // It asks the client to send what lingers, and does not wait.
+            let flushed = producer.flush(Duration::ZERO);
+            serve(producer);
+            match flushed {
+                Ok(()) => return check(producer),
                 Err(_) => patience.check(producer)?,
             }
+            std::thread::sleep(WAIT_TURN);
         }
     }
 
@@ -337,9 +345,16 @@ fn admin<'a>(admin: &'a mut Option<Admin>, options: &KafkaOptions) -> Result<&'a
     }
 }
 
+/// Takes all that there is to hear of, errors and log lines too: nobody else does, and they would pile up.
+fn hear(producer: &Producer) {
+    for _ in 0..REPORTS_PER_TURN {
+        producer.poll(Duration::ZERO);
+    }
+}
+
 /// Looks at the reports that there are, without waiting.
 fn serve(producer: &Producer) {
-    for _ in 0..64 {
+    for _ in 0..REPORTS_PER_TURN {
         let before = producer.context().acknowledged.load(Ordering::Relaxed);
         producer.poll(Duration::ZERO);
         if producer.context().acknowledged.load(Ordering::Relaxed) == before {
