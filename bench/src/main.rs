@@ -7,7 +7,11 @@
     reason = "a command speaks to people"
 )]
 
+mod bootstrap;
 mod count;
+mod kafka;
+mod latency;
+mod live;
 mod measure;
 mod peers;
 mod report;
@@ -40,6 +44,15 @@ enum Command {
     Wire(wire::Wire),
     /// Compares Headwater with Maxwell and Debezium.
     Peers(peers::Peers),
+    /// Measures the way of a change to Kafka.
+    Latency(latency::Latency),
+    /// Measures the Kafka sink beside a bare producer.
+    Kafka(kafka::Throughput),
+    /// Sends the records of a file to Kafka: the limit of the sink.
+    #[command(hide = true)]
+    Produce(kafka::Produce),
+    /// Measures a bootstrap of a large table beside a stream.
+    Bootstrap(bootstrap::Bootstrap),
 }
 
 /// What is measured, on what, and how often.
@@ -102,6 +115,10 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Wire(wire)) => wire::run(wire).map(|()| true),
         Some(Command::Peers(wanted)) => peers::run(wanted),
+        Some(Command::Latency(wanted)) => latency::run(wanted).map(|()| true),
+        Some(Command::Kafka(wanted)) => kafka::run(wanted),
+        Some(Command::Produce(wanted)) => kafka::produce(wanted).map(|()| true),
+        Some(Command::Bootstrap(wanted)) => bootstrap::run(wanted).map(|()| true),
         None => bench(&arguments.bench),
     };
     match done {

@@ -213,16 +213,14 @@ impl Bench<'_> {
                 ..Events::default()
             },
         };
-        // Maxwell marks a bootstrap's beginning and end.
-        let marks = if beginning.is_none() && matches!(who, Who::Maxwell(_)) {
-            2
-        } else {
-            0
+        // Maxwell marks a bootstrap's beginning and end, and its logging has a last word on standard output.
+        let besides = match (who, beginning) {
+            (Who::Maxwell(_), None) => 3,
+            (Who::Maxwell(_), Some(_)) => 1,
+            _ => 0,
         };
-        let found = Events {
-            others: found.others.saturating_sub(marks),
-            ..found
-        };
+        let others = found.others.saturating_sub(besides);
+        let found = Events { others, ..found };
         if found == wanted {
             return Ok(cost);
         }
