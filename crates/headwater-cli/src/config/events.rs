@@ -258,7 +258,7 @@ impl Events {
     pub(super) fn over(&self, file: Option<&Self>, lookup: Lookup<'_>) -> Result<maxwell::Options> {
         let none = Self::default();
         let file = file.unwrap_or(&none);
-        for (_, error) in self.problems() {
+        if let Some((_, error)) = self.problems().into_iter().next() {
             return Err(error);
         }
         let base = maxwell::Options::default();

@@ -8,6 +8,25 @@ use serde_json::{Value, json};
 use super::command::{headwater, run_in, said};
 use super::server::{server, shop};
 
+const OPTIONS: [&str; 16] = [
+    "t",
+    "--until",
+    "now",
+    "--sink",
+    "file:e",
+    "--checkpoint",
+    "c",
+    "--output_binlog_position",
+    "--output-row-query",
+    "--row_query_max_length",
+    "20",
+    "--custom=source=shop",
+    "--exclude_columns",
+    "/hid+en/",
+    "--output_naming_strategy",
+    "underscore_to_camelcase",
+];
+
 #[test]
 fn an_event_says_its_statement_and_the_place_of_its_row_in_the_log_on_every_server() {
     for flavor in Flavor::ALL {
@@ -21,27 +40,7 @@ fn an_event_says_its_statement_and_the_place_of_its_row_in_the_log_on_every_serv
             .unwrap();
         let url = server.database_url(&database);
         let folder = tempfile::tempdir().unwrap();
-        let words = [
-            "run",
-            &url,
-            "t",
-            "--until",
-            "now",
-            "--sink",
-            "file:e",
-            "--checkpoint",
-            "c",
-            "--output_binlog_position",
-            "--output-row-query",
-            "--row_query_max_length",
-            "20",
-            "--custom",
-            "source=shop",
-            "--exclude_columns",
-            "/hid+en/",
-            "--output_naming_strategy",
-            "underscore_to_camelcase",
-        ];
+        let words = [&["run", &url][..], &OPTIONS].concat();
         let copied = run_in(folder.path(), &words);
         assert_eq!(copied.code, 0, "{name}: {copied:?}");
         let annotate = match flavor {
