@@ -13,6 +13,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::ddl::DefinitionChange;
 use crate::schema::{SchemaId, TableSchema};
 use crate::value::{Cell, Date, DateTime, Time};
 
@@ -155,6 +156,8 @@ pub struct Batch {
     transactions: Vec<Transaction>,
     /// Of the transaction that began in an earlier batch, the end was here, and no row is left here that could say so.
     ended_before: bool,
+    /// What the marks of changed definitions say; a mark's offset is the place in here, from 1.
+    definition_changes: Vec<DefinitionChange>,
 }
 
 impl Batch {
@@ -174,6 +177,7 @@ impl Batch {
         self.schema_ids.clear();
         self.transactions.clear();
         self.ended_before = false;
+        self.definition_changes.clear();
     }
 
     /// The number of rows.
@@ -312,6 +316,21 @@ impl Batch {
             offset: 0,
             last: false,
         });
+    }
+
+    /// Adds the mark of a changed definition, with what is to be told of it. `schema` names the table; of a database it has no
+    /// more than the name.
+    pub fn push_definition_change(
+        &mut self,
+        schema: &Arc<TableSchema>,
+        timestamp_s: u32,
+        change: DefinitionChange,
+    ) {
+        self.push_table_mark(ChangeKind::Ddl, schema, timestamp_s);
+        self.definition_changes.push(change);
+        if let Some(row) = self.rows.last_mut() {
+            row.offset = self.definition_changes.len() as u64;
+        }
     }
 
     /// Adds a snapshot row with the cells of `image`, which may belong to another batch.
@@ -673,6 +692,16 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.entry.offset
+    }
+
+    /// What the mark of a changed definition tells, if that was asked for.
+    #[must_use]
+    pub fn definition_change(&self) -> Option<&'a DefinitionChange> {
+        if self.entry.kind != ChangeKind::Ddl {
+            return None;
+        }
+        let place = usize::try_from(self.entry.offset).ok()?.checked_sub(1)?;
+        self.batch.definition_changes.get(place)
     }
 
     /// Whether it is the last row of its transaction.

@@ -87,6 +87,7 @@ fn definition() -> TableDefinition {
         column_type,
         generated: false,
         invisible: false,
+        native: headwater_mysql::schema::Native::default(),
     };
     TableDefinition {
         name: TableName::new("bench", "orders"),

@@ -46,6 +46,8 @@ pub struct Settings {
     pub with_query: bool,
     /// Whether events are to carry the place of their row's event in the log.
     pub with_position: bool,
+    /// Whether what statements make of tables and databases is to be told.
+    pub with_ddl: bool,
     /// A table whose rows ask for bootstraps: the log is watched for it, whether it is selected or not.
     pub trigger: Option<TableName>,
 }
@@ -64,6 +66,7 @@ impl Settings {
             with_gtid: false,
             with_query: false,
             with_position: false,
+            with_ddl: false,
             trigger: None,
         }
     }

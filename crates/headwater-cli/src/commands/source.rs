@@ -15,6 +15,7 @@ pub(super) fn open_for_run(settings: &Settings) -> MysqlSource {
     let asking = settings.asking.as_ref();
     MysqlSource::new(MysqlSettings {
         with_gtid: settings.events.output_gtid_position,
+        with_ddl: settings.events.output_ddl,
         with_query: settings.events.output_row_query,
         with_position: settings.events.output_binlog_position,
         trigger: asking.map(|asking| asking.table.clone()),

@@ -76,6 +76,10 @@ pub(crate) struct Events {
     #[arg(long, alias = "output_primary_key_columns", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
     pub(crate) output_primary_key_columns: Option<bool>,
+    /// Events of tables and databases that are created, altered and dropped.
+    #[arg(long, alias = "output_ddl", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) output_ddl: Option<bool>,
     /// Zero dates as null, instead of as they are stored.
     #[arg(long, alias = "output_null_zerodates", value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
@@ -281,6 +285,7 @@ impl Events {
                 |e| e.output_primary_key_columns,
                 base.output_primary_key_columns,
             ),
+            output_ddl: pick(|e| e.output_ddl, base.output_ddl),
             output_null_zerodates: pick(|e| e.output_null_zerodates, base.output_null_zerodates),
             output_binlog_position: pick(|e| e.output_binlog_position, base.output_binlog_position),
             output_push_timestamp: pick(|e| e.output_push_timestamp, base.output_push_timestamp),

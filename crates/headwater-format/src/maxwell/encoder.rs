@@ -5,6 +5,7 @@ use headwater_core::clock;
 use headwater_core::schema::TableSchema;
 use headwater_core::value::Cell;
 
+use super::ddl;
 use super::encrypt::{Encrypted, Encryption};
 use super::options::{BootstrapEvents, Naming, Options};
 use super::plan::{EventType, Plan, Plans, Style};
@@ -82,10 +83,13 @@ impl Encoder {
         &self.options
     }
 
-    /// The type of the event that a change of this kind has (`insert`, `bootstrap`, …); none if it has no event.
+    /// The type of a row's event (`insert`, `bootstrap`, …); none if it has no event.
     #[must_use]
-    pub fn type_of(&self, kind: ChangeKind) -> Option<&'static str> {
-        event_type(kind, self.options.bootstrap_events).map(EventType::name)
+    pub fn type_of(&self, row: Row<'_>) -> Option<&'static str> {
+        if let Some(change) = row.definition_change().filter(|_| self.options.output_ddl) {
+            return Some(ddl::event_type(change.what));
+        }
+        event_type(row.kind(), self.options.bootstrap_events).map(EventType::name)
     }
 
     /// Appends the events of all rows to `out`, a line each.
@@ -103,9 +107,18 @@ impl Encoder {
         counts
     }
 
-    /// Appends the event of `row` to `out`, without a line break. TRUNCATE and DDL have none, nor have the marks of a
-    /// bootstrap's beginning and end unless Maxwell's own bootstrap events are asked for.
+    /// Appends the event of `row` to `out`, without a line break. TRUNCATE has none, nor has DDL unless it is asked for, nor have
+    /// the marks of a bootstrap's beginning and end unless Maxwell's own bootstrap events are asked for.
     pub fn encode_row(&mut self, row: Row<'_>, out: &mut Vec<u8>) -> Encoded {
+        if row.kind() == ChangeKind::Ddl {
+            return match row.definition_change().filter(|_| self.options.output_ddl) {
+                Some(change) => {
+                    ddl::push(out, change, row.timestamp_s(), &self.options);
+                    Encoded::Event
+                }
+                None => Encoded::Nothing,
+            };
+        }
         let Some(event) = event_type(row.kind(), self.options.bootstrap_events) else {
             return Encoded::Nothing;
         };

@@ -9,6 +9,7 @@
 //! one here is right: `docs/differences-from-maxwell.md` lists each case.
 
 mod columns;
+mod ddl;
 mod encoder;
 mod encrypt;
 pub mod fallback;

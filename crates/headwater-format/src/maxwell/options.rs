@@ -32,6 +32,8 @@ pub struct Options {
     pub output_primary_keys: bool,
     /// `primary_key_columns`, the key's column names.
     pub output_primary_key_columns: bool,
+    /// Events of changed definitions: tables and databases that are created, altered and dropped.
+    pub output_ddl: bool,
     /// Dates whose year, month or day is zero become null, instead of being shown as they are stored.
     pub output_null_zerodates: bool,
     /// The form of names.
@@ -60,6 +62,7 @@ impl Default for Options {
             output_push_timestamp: false,
             output_primary_keys: false,
             output_primary_key_columns: false,
+            output_ddl: false,
             output_null_zerodates: false,
             output_naming_strategy: Naming::None,
             exclude_columns: Columns::default(),

@@ -127,6 +127,10 @@ fn push_database(out: &mut Vec<u8>, row: Row<'_>) {
 }
 
 fn push_table(out: &mut Vec<u8>, row: Row<'_>) {
+    if row.schema().name.table.is_empty() {
+        // A change of a database's definition.
+        return push_database(out, row);
+    }
     out.extend_from_slice(row.schema().name.table.as_bytes());
 }
 

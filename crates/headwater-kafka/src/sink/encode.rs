@@ -99,7 +99,7 @@ impl Routes {
 
     #[cold]
     fn look_up(&mut self, row: Row<'_>, options: &KafkaOptions) -> Found {
-        let Some(event_type) = self.encoder.type_of(row.kind()) else {
+        let Some(event_type) = self.encoder.type_of(row) else {
             return Found::NoEvent;
         };
         let template = match row.kind() {
@@ -135,7 +135,10 @@ impl Routes {
         if self.by_schema.len() >= ROUTES_MAX {
             self.by_schema.clear();
         }
-        self.by_schema.insert((row.schema_id(), row.kind()), route);
+        // Changes of definitions are of several types, which the topic's name may hold.
+        if row.kind() != ChangeKind::Ddl {
+            self.by_schema.insert((row.schema_id(), row.kind()), route);
+        }
         Found::Route(route)
     }
 
@@ -302,7 +305,7 @@ impl Routes {
             let (name, value) = match header {
                 Header::Database => ("database", Some(row.schema().name.database.to_string())),
                 Header::Table => ("table", Some(row.schema().name.table.to_string())),
-                Header::Type => ("type", self.encoder.type_of(row.kind()).map(str::to_owned)),
+                Header::Type => ("type", self.encoder.type_of(row).map(str::to_owned)),
                 Header::Ts => ("ts", Some(row.timestamp_s().to_string())),
                 Header::Xid => {
                     let xid = transaction.and_then(|known| known.xid);

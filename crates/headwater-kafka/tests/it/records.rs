@@ -2,10 +2,12 @@
 
 use headwater_core::ErrorKind;
 use headwater_core::batch::{Batch, ChangeKind};
+use headwater_core::ddl::{Defined, DefinitionChange};
 use headwater_core::sink::Sink as _;
 use headwater_format::maxwell::key::KeyFormat;
 use headwater_format::maxwell::partition::{Hash, PartitionBy, partition};
-use headwater_kafka::{Header, KafkaOptions, TooLarge};
+use headwater_format::maxwell::{Encoder, Options};
+use headwater_kafka::{Header, KafkaOptions, KafkaSink, TooLarge};
 use headwater_servers::kafka;
 
 use super::support::{
@@ -100,6 +102,55 @@ async fn each_table_goes_to_the_topic_of_its_template_and_snapshots_where_they_a
     assert_eq!(ids("shop_two"), [2]);
     assert_eq!(ids("shop__dd__"), [4]);
     assert_eq!(ids("snapshot"), [5]);
+}
+
+/// Maxwell's `ddl_kafka_topic` is not expanded, and a template there fails (its issue 1305).
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_definitions_go_to_their_own_topic_whose_name_may_be_a_template() {
+    let prefix = fresh("ddl");
+    let options = KafkaOptions {
+        ddl_topic: Some(template(&format!("{prefix}.%{{type}}.%{{table}}"))),
+        partition_by: PartitionBy::Table,
+        ..options(&format!("{prefix}.rows"), 5)
+    };
+    let change = |what, table: Option<&str>| DefinitionChange {
+        what,
+        database: "shop".into(),
+        table: table.map(Into::into),
+        old: None,
+        new: None,
+        charset: None,
+        sql: "DROP \"it\"".into(),
+        gtid: None,
+    };
+    let mut batch = inserts(&orders(), 0..1);
+    for what in [Defined::TableCreated, Defined::TableDropped] {
+        batch.push_definition_change(&orders(), 1_700_000_000, change(what, Some("orders")));
+    }
+    let whole = change(Defined::DatabaseDropped, None);
+    batch.push_definition_change(&table(""), 1_700_000_000, whole);
+    let events = Options {
+        output_ddl: true,
+        ..Options::default()
+    };
+    let mut sink = KafkaSink::new(options, Encoder::new(events)).unwrap();
+    sink.open(None).await.unwrap();
+    accept(&mut sink, &batch).await.unwrap();
+    barrier(&mut sink).await.unwrap();
+    let one = |topic: &str| {
+        let mut found = read(&kafka::shared().unwrap(), &format!("{prefix}.{topic}"));
+        assert_eq!(found.len(), 1, "{topic}: {found:?}");
+        found.remove(0)
+    };
+    assert_eq!(one("rows").id(), 0);
+    one("table-create.orders");
+    let dropped = one("table-drop.orders");
+    let value = r#"{"type":"table-drop","database":"shop","table":"orders","ts":1700000000000,"sql":"DROP \"it\""}"#;
+    assert_eq!(dropped.value.as_deref(), Some(value));
+    assert_eq!(dropped.partition, partition(Hash::Default.of(b"orders"), 5));
+    assert_eq!(dropped.key.len(), 36, "{dropped:?}");
+    let whole = one("database-drop.");
+    assert_eq!(whole.partition, partition(Hash::Default.of(b"shop"), 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use super::malformed;
 use super::reader::Reader;
 use super::result_row::BINARY_COLLATION;
 use crate::charset::{Charset, collation};
-use crate::schema::{ColumnDefinition, ColumnType, TableDefinition};
+use crate::schema::{ColumnDefinition, ColumnType, Native, TableDefinition};
 
 /// The definition that a table map with FULL metadata tells; `None` if the metadata is not FULL (no column names).
 ///
@@ -50,6 +50,7 @@ pub fn definition(map: &TableMap<'_>) -> Result<Option<TableDefinition>> {
             invisible: optional
                 .visibility
                 .is_some_and(|bits| !bit_from_high(bits, index)),
+            native: Native::of_wire(column.wire_type, column.parameter),
         });
     }
     let (primary_key, _) = optional.key()?;
@@ -217,6 +218,7 @@ pub fn refine(logged: &mut TableDefinition, known: &TableDefinition) -> bool {
         if refines(&logged.column_type, &known.column_type) {
             logged.column_type = known.column_type.clone();
         }
+        logged.native = known.native.clone();
         logged.generated = known.generated;
         logged.invisible |= known.invisible;
     }

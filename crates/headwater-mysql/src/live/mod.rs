@@ -1,6 +1,7 @@
 //! The log, live: events become transactions ([`receive`]), transactions become rows ([`emit`]). Rows wait for their
 //! transaction's end ([`transaction`]); a lost connection is opened again at the last boundary ([`dump`]).
 
+mod definitions;
 mod dump;
 mod emit;
 mod history;

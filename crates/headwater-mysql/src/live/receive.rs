@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use headwater_core::Result;
 use headwater_core::batch::{Batch, ChangeKind};
+use headwater_core::ddl::DefinitionChange;
 use headwater_core::schema::TableName;
 use headwater_core::source::LogPoint;
 
+use super::definitions::{Statement, nameless};
 use super::emit::Ready;
 use super::tables::{Bindings, Mapping, Tables, table_id};
 use super::transaction::Buffer;
+use crate::charset::collation;
 use crate::decode::event::{Body, Event, EventHeader, Query, XaPrepare, event_type as et};
 use crate::gtid::Tsid;
 use crate::position::{BinlogPosition, compare_names};
@@ -495,7 +498,10 @@ impl State {
 
     /// A place in the stream at which a table's definition, or what it holds, is another without a change of rows.
     fn mark_change(&mut self, event: &CatalogEvent, header: &EventHeader, batch: &mut Batch) {
-        if matches!(event.what, Happened::Truncated | Happened::Dropped) {
+        if matches!(
+            event.what,
+            Happened::Truncated | Happened::Dropped | Happened::Restated
+        ) {
             return;
         }
         if let Some(schema) = self.tables.schema(&event.table) {
@@ -503,16 +509,86 @@ impl State {
         }
     }
 
+    fn statement(&self, query: &Query<'_>) -> Statement {
+        Statement {
+            sql: query.sql().as_ref().into(),
+            gtid: self.group.text().filter(|_| self.settings.with_gtid),
+        }
+    }
+
+    fn tell_of_databases(
+        &self,
+        told: Option<&Statement>,
+        effects: &[Effect],
+        header: &EventHeader,
+        batch: &mut Batch,
+    ) {
+        let Some(told) = told else { return };
+        let changes = effects
+            .iter()
+            .filter_map(|effect| told.of_database(effect, &self.tables));
+        for (schema, change) in changes {
+            batch.push_definition_change(&schema, header.timestamp_s, change);
+        }
+    }
+
+    /// The mark of a changed definition, with what is told of it.
+    fn tell(
+        &mut self,
+        event: &CatalogEvent,
+        change: DefinitionChange,
+        header: &EventHeader,
+        batch: &mut Batch,
+    ) {
+        let told_of = TableName {
+            database: Arc::clone(&change.database),
+            table: change.table.clone().unwrap_or_default(),
+        };
+        let schema = if told_of == event.table {
+            self.tables.schema(&event.table)
+        } else {
+            // What the table is called from here on needs its mark, too.
+            self.mark_change(event, header, batch);
+            None
+        };
+        let schema = schema.unwrap_or_else(|| nameless(told_of));
+        batch.push_definition_change(&schema, header.timestamp_s, change);
+    }
+
     fn ddl(&mut self, query: &Query<'_>, header: &EventHeader, batch: &mut Batch) {
-        let effects = ddl::parse(&query.sql(), &self.rules.of(query));
+        let mut effects = ddl::parse(&query.sql(), &self.rules.of(query));
+        for effect in &mut effects {
+            if let Effect::CreateDatabase { charset, .. } = effect
+                && charset.is_empty()
+                && let Some(of_server) = query.status().server_collation.and_then(collation)
+            {
+                charset.set_charset(of_server.charset);
+            }
+        }
         if effects.contains(&Effect::StatementRows) {
             self.warn_of_statement(query.database.as_ref());
+        }
+        let told = self.settings.with_ddl.then(|| self.statement(query));
+        // A database comes before its tables, and goes after them.
+        let is_drop = matches!(effects.first(), Some(Effect::DropDatabase(_)));
+        if !is_drop {
+            self.tell_of_databases(told.as_ref(), &effects, header, batch);
         }
         for event in self.tables.apply(&effects) {
             if event.shadow {
                 continue;
             }
-            self.mark_change(&event, header, batch);
+            let change = told
+                .as_ref()
+                .filter(|_| !self.tables.is_silent(&event.table));
+            // The tables of a database that is dropped are not told of one by one.
+            match change
+                .and_then(|told| told.of_table(&event))
+                .filter(|_| !is_drop)
+            {
+                Some(change) => self.tell(&event, change, header, batch),
+                None => self.mark_change(&event, header, batch),
+            }
             match event.what {
                 Happened::Truncated => {
                     let table = &event.table;
@@ -533,8 +609,12 @@ impl State {
                     let table = &event.table;
                     tracing::warn!(%table, "rows went or came with whole partitions: the log has no events for them; compare the table, and copy it again if it differs");
                 }
+                Happened::Restated => {}
                 what => tracing::info!(table = %event.table, ?what, "the definition changed"),
             }
+        }
+        if is_drop {
+            self.tell_of_databases(told.as_ref(), &effects, header, batch);
         }
     }
 }

@@ -266,6 +266,21 @@ impl Tables {
             && !matches!(self.catalog.get(name), Lookup::Sequence)
     }
 
+    pub(super) fn captures_database(&self, database: &str) -> bool {
+        match &self.watched {
+            // Its own database is not chosen because of it.
+            Some(watched) if !watched.is_streamed && &*watched.table.database == database => {
+                self.selection
+                    .databases()
+                    .iter()
+                    .any(|name| **name == *database)
+                    || (self.selection.tables().iter())
+                        .any(|name| *name.database == *database && *name != watched.table)
+            }
+            _ => self.selection.has_database(database),
+        }
+    }
+
     pub(super) fn learn(&mut self, definition: TableDefinition) {
         self.catalog.learn(definition);
         self.unbind();

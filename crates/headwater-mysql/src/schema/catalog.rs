@@ -122,6 +122,8 @@ pub enum Happened {
     Created,
     /// Its definition changed.
     Altered,
+    /// Its definition was stated anew, and is the same to whoever decodes its rows.
+    Restated,
     /// Another table took its name, by a renaming, and brought its own rows, which the log does not name.
     Renamed {
         /// The name it had.
@@ -449,7 +451,10 @@ impl Step<'_> {
         };
         let mut after = TableDefinition::clone(&before);
         match ddl::apply(&mut after, changes) {
-            Ok(()) if after == *before => {}
+            Ok(()) if after == *before => {
+                self.catalog.learn(after);
+                self.note(name, Some(before), Happened::Restated);
+            }
             Ok(()) => {
                 self.catalog.learn(after);
                 self.note(name, Some(before), Happened::Altered);

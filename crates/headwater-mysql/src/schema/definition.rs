@@ -7,6 +7,8 @@ use std::sync::Arc;
 use headwater_core::schema::{Column, DataType, KeyOrder, SchemaId, TableName, TableSchema};
 use serde::{Deserialize, Serialize};
 
+use super::native::Native;
+
 /// A table's definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDefinition {
@@ -53,6 +55,9 @@ pub struct ColumnDefinition {
     /// Whether `SELECT *` leaves it out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invisible: bool,
+    /// What its type is called.
+    #[serde(default, skip_serializing_if = "Native::is_unsaid")]
+    pub native: Native,
 }
 
 /// A column's type, with all that decoding its bytes needs.

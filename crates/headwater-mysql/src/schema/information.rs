@@ -12,6 +12,7 @@ use super::charset::charset_of_collation;
 use super::column_type::from_information_schema;
 use super::ddl::{extend_keys, same_name, version_column, with_json_check};
 use super::definition::{ColumnDefinition, TableDefinition, UniqueKey};
+use super::native::Native;
 use super::selection::{SYSTEM_DATABASES, Selection};
 
 /// What matters of a table beside its columns and keys.
@@ -293,6 +294,7 @@ fn column(row: &Cells, checks: &[&str], mariadb: bool) -> ColumnDefinition {
         // MySQL calls a column with a default expression DEFAULT_GENERATED.
         generated: extra.contains("VIRTUAL GENERATED") || extra.contains("STORED GENERATED"),
         invisible: extra.contains("INVISIBLE"),
+        native: Native::read(cell(row, 5), mariadb),
     }
 }
 

@@ -164,6 +164,7 @@ mod tests {
             nullable: false,
             generated: false,
             invisible: false,
+            native: crate::schema::Native::default(),
         }
     }
 

@@ -62,6 +62,7 @@ fn column(name: &str, column_type: ColumnType, nullable: bool) -> ColumnDefiniti
         nullable,
         generated: false,
         invisible: false,
+        native: headwater_mysql::schema::Native::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod contract;
 mod cuts;
 mod ddl;
 mod decode;
+mod definitions;
 mod harness;
 mod labels;
 mod live;

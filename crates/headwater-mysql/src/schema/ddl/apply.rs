@@ -10,6 +10,7 @@ use headwater_core::schema::TableName;
 use super::change::{Change, Charset, ColumnDraft, Place, TableDraft, TypeDraft, UniqueDraft};
 use super::same_name;
 use crate::schema::definition::{ColumnDefinition, ColumnType, TableDefinition, UniqueKey};
+use crate::schema::native::Native;
 
 /// Why a change could not be followed. The definition is left as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,6 +262,7 @@ impl<'t> Work<'t> {
             nullable: draft.nullable,
             generated: draft.generated,
             invisible: draft.invisible,
+            native: draft.native.clone(),
         })
     }
 
@@ -662,6 +664,7 @@ pub(crate) fn version_column(name: &str) -> ColumnDefinition {
         nullable: false,
         generated: true,
         invisible: true,
+        native: Native::default(),
     }
 }
 

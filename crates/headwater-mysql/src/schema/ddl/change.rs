@@ -6,6 +6,7 @@ use headwater_core::schema::TableName;
 
 pub use crate::schema::charset::Charset;
 pub use crate::schema::column_type::TypeDraft;
+use crate::schema::native::Native;
 
 /// Something that could be read, or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,6 +224,8 @@ pub struct ColumnDraft {
     pub json_check: bool,
     /// Whether an index on it may be one on a prefix only, without saying so: TEXT, BLOB and their kin.
     pub large: bool,
+    /// What its type is called.
+    pub native: Native,
 }
 
 /// Where a column goes.

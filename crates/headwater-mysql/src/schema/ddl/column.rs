@@ -8,6 +8,7 @@ use super::{Rules, is_json_check};
 use crate::schema::column_type;
 use crate::schema::definition::ColumnType;
 use crate::schema::lexer::Token;
+use crate::schema::native::Native;
 
 /// A column with the keys that its attributes declare.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub(super) fn declaration(cursor: &mut Cursor<'_>, rules: &Rules) -> Option<Decl
     let serial = cursor.is_word("SERIAL");
     let json = cursor.is_word("JSON");
     let large = is_large(cursor);
+    let native = Native::take(&mut cursor.clone());
     let mut column_type = column_type::parse(cursor, rules.types())?;
     let mut attributes = Attributes {
         nullable: serial.then_some(false),
@@ -70,6 +72,7 @@ pub(super) fn declaration(cursor: &mut Cursor<'_>, rules: &Rules) -> Option<Decl
             invisible: attributes.invisible,
             json_check: attributes.json_check,
             large,
+            native,
         },
         keys,
         row_end: attributes.row_end,

@@ -123,6 +123,13 @@ fn is_json_check(inner: &Cursor<'_>, column: &str) -> bool {
     json_check_column(inner).is_some_and(|found| same_name(&found, column))
 }
 
+/// The character set that a statement names, itself or by a collation.
+pub(crate) fn charset_of(charset: &Charset) -> Option<Arc<str>> {
+    charset
+        .resolve(&Charset::default())
+        .map(|(charset, _)| charset)
+}
+
 /// Whether two names of columns or indexes are one: their case does not matter.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {
     one == other || one.to_lowercase() == other.to_lowercase()
