@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::{Key, KeyRange};
 use crate::position::{Position, SourceIdentity};
 use crate::schema::{TableName, TableSchema};
@@ -188,6 +188,17 @@ pub trait LiveSource: Send + 'static {
     /// the log's end. For people, never for correctness.
     fn read_up_to(&self) -> Option<u64> {
         None
+    }
+
+    /// How many bytes of the log are still to be read, as far as that is known. For people, never for correctness; it never
+    /// waits.
+    fn bytes_left(&self) -> Option<u64> {
+        None
+    }
+
+    /// The failures that it has waited out by itself since this was last asked.
+    fn waited_out(&mut self) -> Vec<Error> {
+        Vec::new()
     }
 
     /// The table whose rows ask for bootstraps, by the name that its rows have here, if the log is watched for one. Where it

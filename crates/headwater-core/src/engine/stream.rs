@@ -43,10 +43,12 @@ impl<S: Source> Attempt<'_, S> {
     ) -> Result<bool> {
         let live = opened(&mut self.live)?;
         let definitions = live.definitions();
-        self.shared
-            .progress
-            .counters()
-            .read_up_to(live.read_up_to());
+        let counters = self.shared.progress.counters();
+        counters.read_up_to(live.read_up_to());
+        counters.set_lag_bytes(live.bytes_left());
+        for error in live.waited_out() {
+            counters.retried(&error);
+        }
         let durable = self.writer.durable.has_changed().unwrap_or(false);
         if durable && let Some(point) = &*self.writer.durable.borrow_and_update() {
             live.acknowledge(point);

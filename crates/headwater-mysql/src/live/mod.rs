@@ -4,6 +4,7 @@
 mod definitions;
 mod dump;
 mod emit;
+mod end;
 mod history;
 mod receive;
 mod tables;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 use self::dump::Dump;
 use self::emit::{Emitted, Ready};
+use self::end::LogEnd;
 use self::receive::State;
 use self::tables::{Asked, Tables};
 use crate::position::BinlogPosition;
@@ -47,6 +49,9 @@ pub struct Live {
     /// Whether the last boundary lies at or behind the target.
     reached: bool,
     reconnects: u32,
+    /// Failures that were waited out, and not told yet.
+    waited_out: Vec<Error>,
+    end: LogEnd,
     /// When it was last said where the log is out.
     said: Instant,
 }
@@ -84,7 +89,10 @@ impl Live {
         });
         let tables = Tables::new(selection, catalog, mariadb, watched);
         let state = State::new(Arc::clone(&settings), tables, dump.rules, point);
+        let end = LogEnd::ask(settings.connect.clone());
         Ok(Self {
+            waited_out: Vec::new(),
+            end,
             settings,
             dump: Some(dump),
             state,
@@ -214,6 +222,7 @@ impl Live {
                         tries = self.reconnects,
                         "the log cannot be reached: {error}"
                     );
+                    self.waited_out.push(error);
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => return Err(error),
@@ -229,6 +238,7 @@ impl Live {
             return Err(error);
         }
         tracing::warn!(position = %self.state.position, "the log is opened again at the last boundary: {error}");
+        self.waited_out.push(error);
         Ok(())
     }
 }
@@ -279,6 +289,14 @@ impl LiveSource for Live {
 
     fn read_up_to(&self) -> Option<u64> {
         self.state.read_up_to_s
+    }
+
+    fn bytes_left(&self) -> Option<u64> {
+        self.end.bytes_after(&self.state.position)
+    }
+
+    fn waited_out(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.waited_out)
     }
 
     fn watched(&self) -> Option<&Watched> {

@@ -176,6 +176,14 @@ async fn a_killed_connection_is_opened_again(flavor: Flavor) {
     }
     server.admin("INSERT INTO d.t VALUES (9, 'last')");
     streaming.line_with("last").await;
+    // What it waits out by itself is counted, and where the log ends is asked for beside the stream.
+    let counters = streaming.progress.counters();
+    streaming
+        .until("the reconnects are counted, and all is read", |_| {
+            let retries: u64 = counters.retries().values().sum();
+            retries >= 3 && counters.lag_bytes() == Some(0)
+        })
+        .await;
     assert_eq!(ids(&streaming.stop().await.ok()), [0, 1, 2, 9]);
 }
 
