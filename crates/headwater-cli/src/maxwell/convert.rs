@@ -156,8 +156,14 @@ impl<'a> Moving<'a> {
                 Fate::Ignored("it is the server whose log is read".into())
             }
             "schema_host" => Fate::Lost(row.note.into()),
-            "schema_database" => Fate::Mapped(format!("to filter, which excludes {value}: {}", row.note)),
-            "client_id" => at("checkpoint"),
+            "schema_database" => {
+                self.tree.set("schema_database", plain(value));
+                Fate::Taken(format!("schema_database: {value}; and filter excludes the rest of it"))
+            }
+            "client_id" => {
+                self.tree.set("client_id", plain(value));
+                Fate::Taken(format!("client_id: {value}; and to checkpoint"))
+            }
             "log_level" => {
                 let level = value.to_ascii_lowercase();
                 self.tree.set("log.level", plain(&level));

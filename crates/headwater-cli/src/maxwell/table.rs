@@ -124,8 +124,8 @@ const GENERAL: &[Row] = &[
     row(
         "client_id",
         "maxwell",
-        "`checkpoint`, none",
-        "progress is kept in a file, not in a database: `CLIENT_ID.checkpoint`",
+        "`client_id`, `maxwell`; `checkpoint`, none",
+        "whom requests for bootstraps must address; progress is kept in a file, not in a database: `CLIENT_ID.checkpoint`",
         Mapped,
     ),
     row(
@@ -225,8 +225,8 @@ const MYSQL: &[Row] = &[
     row(
         "schema_database",
         "maxwell",
-        "none",
-        "nothing is written to the source; from-maxwell excludes the old one by `filter`",
+        "`schema_database`, `maxwell`",
+        "only for the table whose rows ask for bootstraps: nothing is written to the source; from-maxwell excludes the old one by `filter`",
         Mapped,
     ),
     row(
@@ -304,7 +304,7 @@ const MYSQL: &[Row] = &[
         "bootstrapper",
         "async",
         "none",
-        "bootstraps run beside the stream and block nothing: `headwater bootstrap` ([bootstrap.md](bootstrap.md))",
+        "bootstraps run beside the stream and block nothing: `headwater bootstrap`, or rows of `maxwell.bootstrap` ([bootstrap.md](bootstrap.md)); `bootstrap.table: none` for `none`",
         Nothing,
     ),
 ];
@@ -537,9 +537,9 @@ const OUTPUT: &[Row] = &[
     row(
         "output_ddl",
         "false",
-        "none",
-        "events of definitions are not there yet",
-        Not(FALSE),
+        "`events.output_ddl`, false",
+        "a statement that cannot be read is told with what is known of it",
+        Key("events.output_ddl", Bool),
     ),
     row(
         "exclude_columns",
