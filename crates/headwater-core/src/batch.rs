@@ -38,6 +38,16 @@ pub enum ChangeKind {
     BootstrapComplete,
 }
 
+impl ChangeKind {
+    /// Whether it belongs to a snapshot, and to no transaction of the log.
+    const fn is_bootstrap(self) -> bool {
+        matches!(
+            self,
+            Self::Bootstrap | Self::BootstrapStart | Self::BootstrapComplete
+        )
+    }
+}
+
 /// What is known of the transaction that a row belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
@@ -255,7 +265,7 @@ impl Batch {
         self.rows.drain(first.min(end)..end);
     }
 
-    /// Gives all rows that are in no transaction a remark.
+    /// Gives all rows and marks of bootstraps a remark.
     pub fn set_comment(&mut self, comment: &Arc<str>) {
         let remark = Transaction {
             comment: Some(Arc::clone(comment)),
@@ -265,7 +275,7 @@ impl Batch {
         for row in self
             .rows
             .iter_mut()
-            .filter(|row| row.transaction == u32::MAX)
+            .filter(|row| row.transaction == u32::MAX && row.kind.is_bootstrap())
         {
             row.transaction = number;
         }

@@ -20,8 +20,14 @@ pub struct Checkpoint<P> {
     pub run: String,
     /// The source it belongs to.
     pub source: SourceIdentity,
-    /// What was configured: tables, conditions, sink, format. A changed one is refused by name.
+    /// What was configured: tables, conditions, sink, format. A changed one is refused by name; but for the tables, where
+    /// `selection` says which they were.
     pub configuration: Value,
+    /// Which tables the log was read of up to `log`, as the source writes it ([`Source::selection`]).
+    ///
+    /// [`Source::selection`]: crate::source::Source::selection
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub selection: Value,
     /// Seconds since 1970 when it was written.
     pub written_at_s: u64,
     /// How far the log is out; none before the first cut was taken.
@@ -77,6 +83,9 @@ pub struct TableCopy {
     /// became of the rest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+    /// Whether it came into a stream that was running: it is read in chunks beside the log, which flows on meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
     /// Which of its keys were read, and at which cut.
     pub coverage: TableCoverage,
 }
@@ -97,8 +106,31 @@ impl TableCopy {
             announced: false,
             completed: false,
             gone: false,
+            beside: false,
             coverage: TableCoverage::unread(),
         }
+    }
+
+    /// A table of which everything is out, or will be by the log: nothing is left to be read.
+    #[must_use]
+    pub fn covered(schema: &TableSchema) -> Self {
+        Self {
+            announced: true,
+            completed: true,
+            coverage: TableCoverage::read_at(CutId::PASSED),
+            ..Self::unread(schema, 0)
+        }
+    }
+
+    /// Whether every row was read, at whatever cut. Of one that went before anything of it was read, the log may still speak.
+    fn is_read(&self) -> bool {
+        self.coverage.is_complete() || self.gone && !self.coverage.is_untouched()
+    }
+
+    /// Whether nothing more comes of its copy.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_read() && (self.gone || self.completed)
     }
 
     /// Whether its key has the columns that `schema` gives it, so that its ranges mean something there.
@@ -120,6 +152,7 @@ impl<P: Position> Checkpoint<P> {
             run,
             source,
             configuration,
+            selection: Value::Null,
             written_at_s: 0,
             log: None,
             rows_filtered: 0,
@@ -132,7 +165,7 @@ impl<P: Position> Checkpoint<P> {
         }
     }
 
-    /// Reads a stored document, for this source and configuration.
+    /// Reads a stored document, for this source and configuration, and for a run that streams the tables of `selection`.
     ///
     /// # Errors
     /// `CheckpointForeign` if it belongs to another source or another configuration, or cannot be read.
@@ -140,6 +173,7 @@ impl<P: Position> Checkpoint<P> {
         document: Value,
         source: &SourceIdentity,
         configuration: &Value,
+        selection: &Value,
     ) -> Result<Self> {
         let read: Self = serde_json::from_value(document).map_err(|cause| {
             Error::new(
@@ -155,36 +189,37 @@ impl<P: Position> Checkpoint<P> {
                 .with("server is", format!("{} {}", source.kind, source.id))
                 .hint("connect to the server it was made on, or give another --checkpoint file; if the server's log was reset, its old positions mean nothing: remove the checkpoint and copy again"));
         }
-        if let Some((key, was, is)) = first_difference(&read.configuration, configuration) {
-            return Err(Error::new(
-                ErrorKind::CheckpointForeign,
-                "the checkpoint was made with another configuration",
-            )
-            .with("setting", key)
-            .with("then", was)
-            .with("now", is)
-            .hint("run with the settings it was made with, or give another --checkpoint file"));
+        let left_out: &[&str] = if read.selection.is_null() || read.selection == *selection {
+            &[]
+        } else {
+            &OF_TABLES
+        };
+        match first_difference(&read.configuration, configuration, left_out) {
+            Some((key, was, is)) => Err(other_configuration(key, was, is)),
+            None => Ok(read),
         }
-        Ok(read)
+    }
+
+    /// Whether all that is left of the first copy is to be read in chunks beside the log.
+    #[must_use]
+    pub fn rest_is_beside(&self) -> bool {
+        let mut tables = self.copy.iter().flatten();
+        self.cuts_ahead.is_empty()
+            && self.log.is_some()
+            && tables.all(|table| table.beside || table.is_over())
     }
 
     /// Whether the first copy, if there is one, has read everything and said so, and the log has passed every cut.
     #[must_use]
     pub fn copy_is_complete(&self) -> bool {
         let mut tables = self.copy.iter().flatten();
-        self.cuts_ahead.is_empty()
-            && self.log.is_some()
-            && self.all_is_read()
-            && tables.all(|table| table.gone || table.completed)
+        self.cuts_ahead.is_empty() && self.log.is_some() && tables.all(TableCopy::is_over)
     }
 
     /// Whether every row was read, at whatever cut.
     #[must_use]
     pub fn all_is_read(&self) -> bool {
-        let mut tables = self.copy.iter().flatten();
-        // One that went before anything of it was read may still be spoken of in the log.
-        let is_past = |table: &TableCopy| table.gone && !table.coverage.is_untouched();
-        tables.all(|table| is_past(table) || table.coverage.is_complete())
+        self.copy.iter().flatten().all(TableCopy::is_read)
     }
 
     /// Whether every change of the log goes out, whatever its key: nothing is left to be read, and of tables that have gone
@@ -221,8 +256,46 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Members of a configuration that are about single tables: what became of them is asked of the source, where they changed.
+const OF_TABLES: [&str; 2] = ["tables", CONDITIONS];
+/// The member that holds the condition of each table that has one.
+const CONDITIONS: &str = "where";
+
+/// Fails unless the condition of `table` is the same in both configurations.
+///
+/// # Errors
+/// `CheckpointForeign`.
+pub(crate) fn same_condition(was: &Value, is: &Value, table: &TableName) -> Result<()> {
+    let of = |configuration: &Value| {
+        let found = configuration.get(CONDITIONS)?.get(table.to_string());
+        found.cloned()
+    };
+    let (was, is) = (of(was), of(is));
+    if was == is {
+        return Ok(());
+    }
+    let text = |value: Option<Value>| value.unwrap_or_default().to_string();
+    let setting = format!("{CONDITIONS} of {table}");
+    Err(other_configuration(setting, text(was), text(is)))
+}
+
+fn other_configuration(setting: String, was: String, is: String) -> Error {
+    Error::new(
+        ErrorKind::CheckpointForeign,
+        "the checkpoint was made with another configuration",
+    )
+    .with("setting", setting)
+    .with("then", was)
+    .with("now", is)
+    .hint("run with the settings it was made with, or give another --checkpoint file")
+}
+
 /// The first member in which two configurations differ, with both values.
-fn first_difference(was: &Value, is: &Value) -> Option<(String, String, String)> {
+fn first_difference(
+    was: &Value,
+    is: &Value,
+    left_out: &[&str],
+) -> Option<(String, String, String)> {
     if was == is {
         return None;
     }
@@ -232,7 +305,7 @@ fn first_difference(was: &Value, is: &Value) -> Option<(String, String, String)>
     let keys = old
         .keys()
         .chain(new.keys().filter(|key| !old.contains_key(*key)));
-    for key in keys {
+    for key in keys.filter(|key| !left_out.contains(&key.as_str())) {
         let (a, b) = (
             old.get(key).unwrap_or(&Value::Null),
             new.get(key).unwrap_or(&Value::Null),

@@ -88,6 +88,13 @@ impl TableCoverage {
             .collect()
     }
 
+    /// The first of the ranges not read yet.
+    #[must_use]
+    pub fn first_unread(&self) -> Option<KeyRange> {
+        let first = self.segments.iter().position(Option::is_none);
+        first.map(|index| self.range(index))
+    }
+
     fn range(&self, index: usize) -> KeyRange {
         let after = index
             .checked_sub(1)

@@ -11,6 +11,7 @@
 //! | `checkpoint.renamed` | the new checkpoint has its name, its folder is not synced |
 //! | `bootstrap.requested` | a request of a row of the source is on its way to the checkpoint, the place behind its row is not |
 //! | `cut.open` | a cut is open, its rows not yet all out |
+//! | `chunk.open` | a view of a chunk is open beside the stream, its rows not yet out |
 //! | `kafka.acknowledged` | Kafka has all records of a transaction with its checkpoint, and it is not committed |
 //! | `kafka.committed` | a transaction is committed, and nobody but Kafka knows |
 

@@ -8,22 +8,58 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::Batch;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, KeyRange};
 use crate::position::{Position, SourceIdentity};
 use crate::schema::{TableName, TableSchema};
 use crate::value::DateTime;
 
-/// A place from which the log can be read on: a transaction boundary, and how much of the next transaction is out.
+/// A place from which the log can be read on: a transaction boundary, and how much of what follows it is out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "P: Position")]
 pub struct LogPoint<P> {
     /// The last transaction boundary.
     pub position: P,
-    /// Rows of the transaction after it that were delivered already and are skipped on reading it again. Counted before
-    /// any filter but the choice of tables.
+    /// Rows after it that were delivered already and are skipped on reading them again. Counted before any filter but the
+    /// choice of tables.
     #[serde(default)]
     pub rows_done: u64,
+    /// The boundary up to which everything is out, where that is not `position`: reading has to begin before a transaction that
+    /// is prepared and still open. None amid a transaction, and as long as rows are skipped.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub out: Option<P>,
+}
+
+fn none<P>() -> Option<P> {
+    None
+}
+
+impl<P> LogPoint<P> {
+    /// Where everything up to `position` is out, and nothing after it.
+    #[must_use]
+    pub const fn at(position: P) -> Self {
+        Self {
+            position,
+            rows_done: 0,
+            out: None,
+        }
+    }
+
+    /// The boundary up to which everything is out, and after which nothing is; none amid a transaction.
+    #[must_use]
+    pub fn boundary(&self) -> Option<&P> {
+        match &self.out {
+            Some(out) => Some(out),
+            None if self.rows_done == 0 => Some(&self.position),
+            None => None,
+        }
+    }
+
+    /// Whether reading can begin where the stream stands: no transaction is half out, or prepared and open.
+    #[must_use]
+    pub const fn is_free(&self) -> bool {
+        self.rows_done == 0 && self.out.is_none()
+    }
 }
 
 /// A table to be copied.
@@ -53,10 +89,21 @@ pub struct CutRequest<'a, P> {
 pub struct ChunkRequest<'a, P> {
     /// The table.
     pub table: &'a TableName,
-    /// A condition in the source's own language that bounds its rows.
-    pub condition: Option<&'a str>,
+    /// Which of its rows.
+    pub rows: ChunkRows<'a>,
     /// The view must show everything up to here: the stream has emitted it.
     pub at_least: &'a P,
+}
+
+/// Which rows of a table are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkRows<'a> {
+    /// All.
+    All,
+    /// Those that meet a condition in the source's own language.
+    Where(&'a str),
+    /// Those that a first copy would read ([`TableInfo::is_bounded`]).
+    OfFirstCopy,
 }
 
 /// Views opened for reading, and what was valid at them.
@@ -223,6 +270,33 @@ pub trait Source: Send + Sync + 'static {
     type Reader: SnapshotReader<Position = Self::Position>;
     /// Its log reader.
     type Live: LiveSource<Position = Self::Position>;
+
+    /// Which tables are streamed, as the source writes that down: it is kept in the checkpoint, so that a change is noticed.
+    /// Null where it cannot change.
+    fn selection(&self) -> Value {
+        Value::Null
+    }
+
+    /// The same source with an earlier answer of [`Source::selection`]: the log is read so up to where the tables change.
+    ///
+    /// # Errors
+    /// `CheckpointForeign` if it cannot be read.
+    fn with_selection(&self, _selection: &Value) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        Err(Error::new(
+            ErrorKind::CheckpointForeign,
+            "the tables of this source cannot be others than those of the checkpoint",
+        )
+        .hint("give another --checkpoint file"))
+    }
+
+    /// Of each of `tables`, whether it is streamed, be it there or not.
+    fn selects(&self, tables: &[TableName]) -> impl Future<Output = Result<Vec<bool>>> + Send {
+        let all = vec![true; tables.len()];
+        async move { Ok(all) }
+    }
 
     /// What tells this source from others. Connects.
     fn identity(&self) -> impl Future<Output = Result<SourceIdentity>> + Send;

@@ -9,7 +9,7 @@ use headwater_core::schema::TableName;
 use headwater_core::source::{ChunkRequest, CutRequest, Cuts, LogPoint, Source, TableInfo};
 use headwater_core::value::DateTime;
 use headwater_core::{Error, ErrorKind, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::ConnectOptions;
 use crate::live::Live;
@@ -19,6 +19,7 @@ use crate::schema::{
     Selection, ServerRules, TableDefinition, TableFacts, read_catalog, read_definitions,
 };
 use crate::snapshot::control::Control;
+use crate::snapshot::kept::Kept;
 use crate::snapshot::sql::KeySql;
 use crate::snapshot::{Reader, chunk, cut};
 
@@ -83,6 +84,8 @@ impl Settings {
 #[derive(Debug)]
 pub struct MysqlSource {
     pub(crate) settings: Arc<Settings>,
+    /// Connections for chunks.
+    pub(crate) kept: Kept,
 }
 
 impl MysqlSource {
@@ -91,6 +94,7 @@ impl MysqlSource {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings: Arc::new(settings),
+            kept: Kept::default(),
         }
     }
 
@@ -122,12 +126,21 @@ impl MysqlSource {
 }
 
 /// What the tables look like at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Definitions {
     /// Everything that the log needs, shadow tables included.
     pub(crate) catalog: Catalog,
     /// The tables to copy.
     pub(crate) tables: Vec<(Arc<TableDefinition>, TableFacts)>,
+}
+
+impl Definitions {
+    /// Whether nothing has another definition.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (mine, theirs) = (self.tables.iter(), other.tables.iter());
+        let (mine, theirs) = (mine.map(|table| &table.0), theirs.map(|table| &table.0));
+        self.catalog == other.catalog && mine.eq(theirs)
+    }
 }
 
 /// A catalog as it stands in checkpoints and tokens.
@@ -145,6 +158,35 @@ impl Source for MysqlSource {
     type Position = BinlogPosition;
     type Reader = Reader;
     type Live = Live;
+
+    fn selection(&self) -> Value {
+        json!(self.settings.selection)
+    }
+
+    fn with_selection(&self, selection: &Value) -> Result<Self> {
+        let selection = serde_json::from_value(selection.clone()).map_err(|cause| {
+            Error::new(
+                ErrorKind::CheckpointForeign,
+                "the checkpoint's choice of tables cannot be read",
+            )
+            .hint("it was made by another version of headwater: give another --checkpoint file")
+            .caused_by(cause)
+        })?;
+        Ok(Self::new(Settings {
+            selection,
+            ..(*self.settings).clone()
+        }))
+    }
+
+    async fn selects(&self, tables: &[TableName]) -> Result<Vec<bool>> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let control = Control::connect(&self.settings.connect).await?;
+        let selection = control.rules.selection(&self.settings.selection);
+        control.close().await;
+        Ok(tables.iter().map(|table| selection.has(table)).collect())
+    }
 
     async fn identity(&self) -> Result<SourceIdentity> {
         let mut control = Control::connect(&self.settings.connect).await?;
@@ -210,8 +252,10 @@ impl Source for MysqlSource {
     }
 
     async fn locate(&self, table: &TableName, bounds: &[Key], keys: &[Key]) -> Result<Vec<usize>> {
-        let mut control = Control::connect(&self.settings.connect).await?;
+        let mut pair = self.kept.take(self).await?;
+        let control = &mut pair.control;
         let selection = Selection::Tables(vec![table.clone()]);
+        // Read each time: the order of keys is the collation's, which an ALTER may have made another since.
         let found = read_definitions(&mut control.connection, &selection).await?;
         let Some((definition, _)) = found.first() else {
             return Err(Error::new(ErrorKind::NotFound, "the table has gone").with("table", table));
@@ -236,7 +280,7 @@ impl Source for MysqlSource {
                 located.push(usize::try_from(below).unwrap_or(usize::MAX));
             }
         }
-        control.close().await;
+        self.kept.give(pair).await;
         Ok(located)
     }
 

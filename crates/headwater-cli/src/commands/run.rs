@@ -185,8 +185,8 @@ fn configuration(settings: &Settings, sink: &str) -> Value {
             BootstrapEvents::Maxwell => "maxwell",
         },
     });
-    if !settings.source.filter.is_empty() {
-        // What it includes from now on, nobody has the rows of.
+    if settings.source.filter.looks_at_rows() {
+        // Of a table that it includes from now on the rows are copied; of rows that it includes, nobody has them.
         configuration["filter"] = settings.source.filter.to_string().into();
         configuration["filter_updates"] = match settings.source.filter_updates {
             Updates::Split => "split",

@@ -303,10 +303,9 @@ mod tests {
         let mut checkpoint =
             Checkpoint::new("run-1".into(), source, json!({"sink": "file:events.jsonl"}));
         checkpoint.written_at_s = 1_000;
-        checkpoint.log = Some(LogPoint {
-            position: AnyPosition(json!({"file": "binlog.000007", "offset": 4711})),
-            rows_done: 0,
-        });
+        checkpoint.log = Some(LogPoint::at(AnyPosition(
+            json!({"file": "binlog.000007", "offset": 4711}),
+        )));
         checkpoint.copy = Some(vec![
             table("orders", 9_876, &TableCoverage::read_at(CutId(1))),
             table("users", 4_500, &TableCoverage::unread()),

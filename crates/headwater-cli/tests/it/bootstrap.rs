@@ -80,6 +80,12 @@ impl Run {
         child.wait().unwrap();
     }
 
+    /// Lets it end by itself, with everything saved.
+    fn stop(&mut self) {
+        send_signal(self.pid(), Signal::Terminate).unwrap();
+        assert!(self.child.take().unwrap().wait().unwrap().success());
+    }
+
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
@@ -175,6 +181,36 @@ fn a_bootstrap_of_a_running_stream_is_shown_to_its_end() {
     ] {
         assert!(status.out.contains(words), "{words}: {status:?}");
     }
+}
+
+#[test]
+fn a_table_added_to_a_stream_is_copied_and_one_taken_out_is_forgotten() {
+    let mut run = Run::start(&shop("grown"), &["orders"]);
+    assert_eq!(run.events(&["bootstrap", "orders"]), 3);
+    run.stop();
+    let admin = |sql: &str| server().sql(sql).unwrap();
+    admin("INSERT INTO grown.users VALUES (70, 'while nothing ran')");
+    run.words.push("users".into());
+    run.start_again();
+    run.wait("the added table is copied", || {
+        run.events(&["\"type\":\"bootstrap\"", "users"]) == 3
+    });
+    assert!(run.log().contains("grown.users is streamed from here on"));
+    admin("INSERT INTO grown.users VALUES (71, 'in the stream')");
+    run.wait("its changes come", || {
+        run.events(&["\"type\":\"insert\"", "in the stream"]) == 1
+    });
+    assert_eq!(run.events(&["while nothing ran"]), 1);
+    run.stop();
+    run.words.retain(|word| word != "users");
+    run.start_again();
+    assert!(run.log().contains("grown.users is no longer streamed"));
+    admin("INSERT INTO grown.users VALUES (72, 'unseen'); DELETE FROM grown.orders WHERE id = 10");
+    run.wait("the other table's changes come", || {
+        run.events(&["\"type\":\"delete\""]) == 1
+    });
+    assert_eq!(run.events(&["unseen"]), 0);
+    assert_eq!(run.events(&["bootstrap", "orders"]), 3);
 }
 
 #[test]

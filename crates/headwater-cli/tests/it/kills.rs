@@ -45,6 +45,8 @@ struct Scene {
     bounded: bool,
     /// Whether bootstraps of the running stream are asked for.
     bootstraps: bool,
+    /// Whether the first processes stream one table only, and the next two.
+    grows: bool,
     to_kafka: bool,
 }
 
@@ -66,6 +68,7 @@ impl Scene {
             readers: 3,
             bounded: false,
             bootstraps: false,
+            grows: false,
             to_kafka: false,
         }
     }
@@ -98,6 +101,23 @@ impl Scene {
             bootstraps: true,
             rows: 400,
             ..self
+        }
+    }
+
+    fn grows(self) -> Self {
+        Self {
+            grows: true,
+            kills: self.kills + 4,
+            ..self
+        }
+    }
+
+    /// The tables that the process after so many kills is told to stream; none for all.
+    fn tables(&self, kills: u32) -> &'static [&'static str] {
+        match kills {
+            0 | 1 if self.grows => &TABLES[..1],
+            2 | 3 if self.grows => &TABLES[..2],
+            _ => &[],
         }
     }
 
@@ -187,9 +207,10 @@ fn kill_once(
     target: &Target,
     folder: &Path,
     scene: &Scene,
+    tables: &[&str],
     random: &mut StdRng,
 ) {
-    let mut command = headwater(server, target, folder, scene, &[]);
+    let mut command = headwater(server, target, folder, scene, tables);
     if random.random_bool(0.4) {
         let points = target.failpoints();
         let point = points[random.random_range(0..points.len())];
@@ -312,8 +333,9 @@ async fn play(scene: Scene) {
     let mut random = StdRng::seed_from_u64(seed);
     let (server, target, folder, scene) = tokio::task::spawn_blocking(move || {
         let target = scene.target();
-        for _ in 0..scene.kills {
-            kill_once(&server, &target, folder.path(), &scene, &mut random);
+        for kills in 0..scene.kills {
+            let tables = scene.tables(kills);
+            kill_once(&server, &target, folder.path(), &scene, tables, &mut random);
         }
         (server, target, folder, scene)
     })
@@ -434,6 +456,9 @@ macro_rules! scenes {
 }
 
 scenes! {
+    tables_added_to_a_stream_that_is_killed_are_copied_on_mariadb_10_11, soak_added_tables_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).grows();
+    tables_added_to_a_stream_that_is_killed_are_copied_on_mysql_9_7, soak_added_tables_mysql_9_7: Scene::new(Flavor::MySql97, Grants::NoLock).grows();
+    tables_added_to_a_stream_that_is_killed_are_copied_to_kafka, soak_added_tables_kafka: Scene::new(Flavor::MariaDb118, Grants::All).grows().into_kafka(8);
     bootstraps_of_a_stream_that_is_killed_are_right_on_mariadb_10_11, soak_bootstraps_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).with_bootstraps();
     bootstraps_of_a_stream_that_is_killed_are_right_on_mariadb_11_8, soak_bootstraps_mariadb_11_8: Scene::new(Flavor::MariaDb118, Grants::NoLock).with_bootstraps();
     bootstraps_of_a_stream_that_is_killed_are_right_on_mysql_9_7, soak_bootstraps_mysql_9_7: Scene::new(Flavor::MySql97, Grants::NoLock).with_bootstraps();

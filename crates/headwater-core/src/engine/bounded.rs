@@ -21,8 +21,9 @@ use std::collections::HashMap;
 
 use super::window::{Closed, Seen};
 use crate::batch::{Batch, Image, Row, Verdict};
+use crate::checkpoint::TableCopy;
 use crate::key::Key;
-use crate::schema::TableName;
+use crate::schema::{TableName, TableSchema};
 
 /// Rows of a bounded table that one view showed, and what the log says of their keys since.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Bounded {
     keys: HashMap<Key, Watched>,
     /// The table was emptied: that is the cut of every key.
     is_emptied: bool,
+    /// The table's record, where every change goes out, as in a stream that has all of it: a cut only adds a row to that.
+    covered: Option<TableCopy>,
     rows_placed: u64,
 }
 
@@ -119,8 +122,21 @@ impl Bounded {
             unmet,
             keys: HashMap::new(),
             is_emptied: false,
+            covered: None,
             rows_placed: 0,
         }
+    }
+
+    /// The same beside a stream in which every change of the table goes out.
+    pub(super) fn of_bootstrap(self, schema: &TableSchema) -> Self {
+        Self {
+            covered: Some(TableCopy::covered(schema)),
+            ..self
+        }
+    }
+
+    pub(super) fn covered_table(&self) -> Option<&TableCopy> {
+        self.covered.as_ref()
     }
 
     pub(super) fn table(&self) -> &TableName {
@@ -129,6 +145,22 @@ impl Bounded {
 
     /// Takes note of a change, and says what it means.
     pub(super) fn change(
+        &mut self,
+        row: &Row<'_>,
+        before: Option<(&Key, usize)>,
+        after: Option<(&Key, usize)>,
+    ) -> Seen {
+        let seen = self.see(row, before, after);
+        match self.covered {
+            Some(_) => Seen {
+                is_settled: [None; 2],
+                ..seen
+            },
+            None => seen,
+        }
+    }
+
+    fn see(
         &mut self,
         row: &Row<'_>,
         before: Option<(&Key, usize)>,

@@ -2,6 +2,8 @@
 //! opened until its rows go out is noted by key; where the log has passed all that the view could see, the rows, mended by
 //! those changes, are the exact contents of the range there. Nothing is held up meanwhile.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::marks::fill;
+use super::marks::{Again, fill};
 use super::touched::Touched;
 use crate::batch::{Batch, ChangeKind};
 use crate::bootstrap::BootstrapId;
@@ -17,7 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::key::{Key, KeyRange};
 use crate::schema::{KeyOrder, TableName, TableSchema};
-use crate::source::{ChunkRequest, Cuts, ScanStep, SnapshotReader, Source, Split, TableInfo};
+use crate::source::{
+    ChunkRequest, ChunkRows, Cuts, ScanStep, SnapshotReader, Source, Split, TableInfo,
+};
 
 /// What is noted of the stream while a chunk is read, in bytes. A chunk that meets more is given up and read shorter.
 const NOTED_BYTES_MAX: usize = 16 << 20;
@@ -25,10 +29,28 @@ const NOTED_BYTES_MAX: usize = 16 << 20;
 /// What a table without ranges may take in memory.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
 
+/// What a chunk belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The first copy of a table that came into a running stream: until a range is read, its changes do not go out.
+    FirstCopy,
+    /// A bootstrap: every change goes out as always.
+    Bootstrap(BootstrapId),
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstCopy => f.write_str("first copy"),
+            Self::Bootstrap(id) => write!(f, "bootstrap {id}"),
+        }
+    }
+}
+
 /// What is to be read.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted<P> {
-    pub(super) id: BootstrapId,
+    pub(super) of: Of,
     pub(super) table: TableName,
     pub(super) key_columns: Vec<String>,
     pub(super) condition: Option<String>,
@@ -37,6 +59,28 @@ pub(super) struct Wanted<P> {
     pub(super) rows: u64,
     /// The stream has emitted everything up to here.
     pub(super) at_least: P,
+}
+
+impl<P> Wanted<P> {
+    /// How keys of it are read again.
+    pub(super) fn again<'w>(&'w self, schema: &'w TableSchema) -> Again<'w> {
+        match self.of {
+            Of::FirstCopy => Again::FirstCopy,
+            Of::Bootstrap(_) => Again::Bootstrap {
+                rows: self.rows_read(),
+                schema,
+            },
+        }
+    }
+
+    /// Which rows of the table it means.
+    pub(super) fn rows_read(&self) -> ChunkRows<'_> {
+        match (self.of, self.condition.as_deref()) {
+            (Of::FirstCopy, _) => ChunkRows::OfFirstCopy,
+            (Of::Bootstrap(_), None) => ChunkRows::All,
+            (Of::Bootstrap(_), Some(condition)) => ChunkRows::Where(condition),
+        }
+    }
 }
 
 /// What was read.
@@ -55,6 +99,8 @@ pub(super) struct Filled<P> {
     /// All that the view could see lies at or before this.
     pub(super) high: P,
     pub(super) schema: Arc<TableSchema>,
+    /// A condition bounds them.
+    pub(super) is_bounded: bool,
     pub(super) took: Duration,
 }
 
@@ -113,7 +159,7 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
     }
 
     /// The contents of the range where the stream stands now: rows that were not touched, then the last image of each that
-    /// was.
+    /// was. Under a condition only the source could say which of these meet it: they are to be read again.
     pub(super) async fn close<S: Source<Position = P>>(self, source: &S) -> Result<Closed> {
         let Some(filled) = self.filled else {
             return Err(Error::new(
@@ -121,15 +167,24 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
                 "a chunk was closed before it was read",
             ));
         };
-        let conditional = self.wanted.condition.is_some();
         let noted = self.noted;
-        let inside = noted
+        let mut inside = noted
             .keys_inside(source, &filled.schema, &filled.range)
             .await?;
-        let [untouched, changed] = noted.close(filled.rows, &inside, conditional);
+        let mut pending = Vec::new();
+        if filled.is_bounded {
+            let wanted: HashSet<usize> = inside.drain(..).collect();
+            let keys = noted.touched.present();
+            let is_inside =
+                |(key, image): (&Key, usize)| wanted.contains(&image).then(|| key.clone());
+            pending = keys.filter_map(is_inside).collect();
+            pending.sort();
+        }
+        let [untouched, changed] = noted.close(filled.rows, &inside);
         Ok(Closed {
             untouched,
             changed,
+            pending,
             range: filled.range,
             schema: filled.schema,
             took: filled.took,
@@ -141,6 +196,8 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
 pub(super) struct Closed {
     pub(super) untouched: Batch,
     pub(super) changed: Batch,
+    /// Keys that changed and have a row, of which only the source knows whether it meets the condition; ascending.
+    pub(super) pending: Vec<Key>,
     pub(super) range: KeyRange,
     pub(super) schema: Arc<TableSchema>,
     pub(super) took: Duration,
@@ -150,21 +207,10 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
     let began = Instant::now();
     let request = ChunkRequest {
         table: &wanted.table,
-        condition: wanted.condition.as_deref(),
+        rows: wanted.rows_read(),
         at_least: &wanted.at_least,
     };
-    let Cuts {
-        mut readers,
-        mut tables,
-        ..
-    } = source.open_chunk(request).await?;
-    let (Some(mut reader), Some(info)) = (readers.pop(), tables.pop()) else {
-        return Err(Error::new(
-            ErrorKind::Internal,
-            "the source opened no reader",
-        ));
-    };
-    failpoint::hit("chunk.open")?;
+    let (mut reader, info) = open(source, request).await?;
     let names = info.schema.key.iter();
     let names = names.map(|&column| &*info.schema.columns[column].name);
     if !wanted.key_columns.iter().map(String::as_str).eq(names) {
@@ -184,6 +230,7 @@ async fn read<S: Source>(source: &S, wanted: Wanted<S::Position>) -> Result<Read
         range,
         high,
         schema: info.schema,
+        is_bounded: info.is_bounded,
         took: began.elapsed(),
     })))
 }
@@ -211,6 +258,26 @@ async fn fill_whole<R: SnapshotReader>(
         }
     }
     Ok((rows, reader.finish().await?))
+}
+
+/// A view of one table.
+pub(super) async fn open<S: Source>(
+    source: &S,
+    request: ChunkRequest<'_, S::Position>,
+) -> Result<(S::Reader, TableInfo)> {
+    let Cuts {
+        mut readers,
+        mut tables,
+        ..
+    } = source.open_chunk(request).await?;
+    let (Some(reader), Some(info)) = (readers.pop(), tables.pop()) else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "the source opened no reader",
+        ));
+    };
+    failpoint::hit("chunk.open")?;
+    Ok((reader, info))
 }
 
 /// What the stream says of a table since its chunk was begun.
@@ -268,13 +335,11 @@ impl Noted {
             .collect())
     }
 
-    /// Gives the rows that were not touched, and the last images of those in the range that were. Under a condition only the
-    /// source could say which of these meet it; each of them has gone out as a change, whole, after the bootstrap began.
-    fn close(self, mut rows: Batch, inside: &[usize], conditional: bool) -> [Batch; 2] {
+    /// Gives the rows that were not touched, and the last images of those that are `wanted`.
+    fn close(self, mut rows: Batch, wanted: &[usize]) -> [Batch; 2] {
         if self.emptied {
             rows.clear();
         }
-        let wanted = if conditional { &[] } else { inside };
         self.touched.mend(rows, wanted)
     }
 }

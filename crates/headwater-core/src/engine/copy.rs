@@ -75,7 +75,7 @@ impl<S: Source> Attempt<'_, S> {
             return Ok((Ended::Stopped, None));
         }
         let source = self.shared.source;
-        let held = self.log_point().map(|log| log.position.clone());
+        let held = self.boundary();
         let request = CutRequest {
             at_least: held.as_ref(),
             readers: self.shared.options.readers,
@@ -115,12 +115,14 @@ impl<S: Source> Attempt<'_, S> {
         let ahead = cuts.iter().zip(&ids).skip(1);
         let next_cut = self.state.next_cut + u32::try_from(cuts.len()).unwrap_or(1) - 1;
         // What was covered when the stream got here stays; the log's own definitions are newer than the cut's only where
-        // the stream has passed DDL, which it has not beyond `first`.
+        // the stream has passed DDL, which it has not beyond `first`. A transaction that is prepared and open has to be read
+        // again from before the cut, for its rows are in no view.
+        let (log, definitions) = match &self.state.log {
+            Some(log) if log.out.is_some() => (log.clone(), self.state.definitions.clone()),
+            _ => (LogPoint::at(first), definitions),
+        };
         let opened = CutOpened {
-            log: LogPoint {
-                position: first,
-                rows_done: 0,
-            },
+            log,
             definitions,
             cuts_ahead: ahead
                 .map(|(position, id)| CutAhead {
@@ -176,7 +178,7 @@ impl<S: Source> Attempt<'_, S> {
     }
 
     /// Emits the log up to each cut that it has not reached yet, in order.
-    async fn pass_cuts_ahead(&mut self) -> Result<Ended> {
+    pub(super) async fn pass_cuts_ahead(&mut self) -> Result<Ended> {
         while let Some(ahead) = self.state.cuts_ahead.first().cloned() {
             self.shared.progress.set_phase(Phase::CatchingUp);
             if self.advance(Some(ahead.position), None).await? == Ended::Stopped {
@@ -195,8 +197,8 @@ impl<S: Source> Attempt<'_, S> {
         self.shared.progress.set_phase(Phase::CatchingUp);
         let (now, _) = self.shared.source.current().await?;
         if self
-            .log_point()
-            .is_some_and(|log| log.position.includes(&now) && log.rows_done == 0)
+            .boundary()
+            .is_some_and(|boundary| boundary.includes(&now))
         {
             return Ok(Ended::Complete);
         }
@@ -226,9 +228,8 @@ impl<S: Source> Attempt<'_, S> {
         let mut batch = self.writer.pool.take();
         let kind = ChangeKind::BootstrapComplete;
         batch.push_table_mark(kind, schema, clock::now_event_s());
-        let note = Note::Completed(schema.name.clone());
-        note.clone().apply(&mut self.state)?;
-        self.writer.send(batch, note).await
+        self.note_behind(batch, Note::Completed(schema.name.clone()))
+            .await
     }
 
     /// The tables to copy as they are now, with what was read of them; after them those that have gone, which the

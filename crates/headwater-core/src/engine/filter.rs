@@ -2,7 +2,8 @@
 //! themselves, so that a row which moves from a covered range to one that is not goes out as a delete, and the other way
 //! round as an insert.
 //!
-//! A table that is not known yet came after the cuts so far: nothing of it is covered, and it is read at the next cut.
+//! A table that is not known yet came after the cuts so far: nothing of it is covered, and it is read at the next cut. Where the
+//! log is followed for good, it has everything of a table whose definition it brings, and all of that goes out.
 //!
 //! After a crash a sink that cannot take rows back may hold rows of ranges that the checkpoint calls unread. What was deleted
 //! since then is in no later cut, so deletes of unread keys go out to it too.
@@ -26,6 +27,17 @@ pub(super) enum Unread {
     MayBeThere,
 }
 
+/// How the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Up to the next cut, at which everything else is read.
+    ToNextCut,
+    /// For good; what is to be read besides is read in chunks.
+    ForGood,
+    /// For good, and everything goes out: there is a window to look at, and nothing to hold back.
+    Unfiltered,
+}
+
 /// A key of a row that has to be found among a table's bounds.
 struct Wanted {
     row: usize,
@@ -41,6 +53,12 @@ struct Found {
     emptied: Vec<usize>,
     /// The row after which everything is covered: the table was emptied there.
     covered_after: Option<usize>,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.wanted.is_empty() && self.emptied.is_empty()
+    }
 }
 
 /// Where a definition of the batch belongs.
@@ -62,6 +80,7 @@ pub(super) async fn filter<S: Source>(
     batch: &mut Batch,
     mut window: Option<&mut Window>,
     unread: Unread,
+    reading: Reading,
 ) -> Result<Vec<TableEvent>> {
     let mut verdicts = vec![Verdict::Keep; batch.len()];
     let mut found: Vec<Found> = copy.iter().map(|_| Found::default()).collect();
@@ -78,25 +97,23 @@ pub(super) async fn filter<S: Source>(
         };
         let is_ddl = row.kind() == ChangeKind::Ddl;
         match place {
+            Place::Unknown => {
+                if !unknown(&mut events, &row, reading) {
+                    verdicts[index] = Verdict::Drop;
+                }
+            }
             _ if is_ddl => {}
             Place::Open => {}
-            Place::Unknown => {
-                verdicts[index] = Verdict::Drop;
-                note_found(&mut events, &row);
-            }
             Place::Table(table) => {
                 let is_in_window = window
                     .as_ref()
                     .is_some_and(|window| *window.table() == copy[table].name);
                 let (found, table) = (&mut found[table], &copy[table]);
                 if row.kind() == ChangeKind::Truncate {
-                    // Within a window of a bounded table keys have cuts of their own, and some may be passed.
-                    let has_own_cuts =
-                        is_in_window && matches!(window.as_deref(), Some(Window::Bounded(_)));
-                    let goes_out =
-                        table.coverage.has_passed() || unread == Unread::MayBeThere || has_own_cuts;
+                    let window = window.as_deref().filter(|_| is_in_window);
+                    let (goes_out, is_cut) = emptying(table, window, unread, reading);
                     found.emptied.push(index);
-                    if goes_out && !is_in_window {
+                    if is_cut {
                         found.covered_after.get_or_insert(index);
                         events.push(TableEvent::Emptied(table.name.clone()));
                     }
@@ -107,22 +124,21 @@ pub(super) async fn filter<S: Source>(
                     want_keys(&row, index, &mut found.wanted);
                 }
                 // Unless its keys say otherwise.
-                if found.covered_after.is_none() {
+                let is_covered = found.covered_after.is_some_and(|at| at < index);
+                if !is_covered {
                     verdicts[index] = Verdict::Drop;
                 }
             }
         }
     }
-    for (table, found) in copy.iter().zip(found) {
-        if found.wanted.is_empty() && found.emptied.is_empty() {
-            continue;
-        }
+    let found = copy.iter().zip(found);
+    for (table, found) in found.filter(|(_, found)| !found.is_nothing()) {
         let segments = segments(source, table, &found.wanted, batch).await?;
-        let window = window
-            .as_deref_mut()
-            .filter(|window| *window.table() == table.name);
+        let window = window.as_deref_mut();
+        let window = window.filter(|window| *window.table() == table.name);
+        let coverage = &table.coverage;
         judge(
-            &table.coverage,
+            coverage,
             &found,
             &segments,
             batch,
@@ -133,6 +149,21 @@ pub(super) async fn filter<S: Source>(
     }
     batch.retain(&verdicts);
     Ok(events)
+}
+
+/// Whether it is said that all rows of a table are gone, and whether that is a cut of all its keys.
+fn emptying(
+    table: &TableCopy,
+    window: Option<&Window>,
+    unread: Unread,
+    reading: Reading,
+) -> (bool, bool) {
+    // Within a window of a bounded table keys have cuts of their own, and some may be passed.
+    let has_own_cuts = matches!(window, Some(Window::Bounded(_)));
+    let goes_out = table.coverage.has_passed() || unread == Unread::MayBeThere || has_own_cuts;
+    // Of a table of which nothing is out: it is not said, but that is a cut all the same.
+    let is_cut = goes_out || reading == Reading::ForGood;
+    (goes_out, is_cut && window.is_none())
 }
 
 fn place(copy: &[TableCopy], row: &Row<'_>, window: Option<&Window>) -> Result<Place> {
@@ -163,12 +194,30 @@ fn place(copy: &[TableCopy], row: &Row<'_>, window: Option<&Window>) -> Result<P
     Ok(Place::Open)
 }
 
-fn note_found(events: &mut Vec<TableEvent>, row: &Row<'_>) {
-    let name = &row.schema().name;
+/// Takes note of a table that is not known. Says whether what the log has of it goes out.
+fn unknown(events: &mut Vec<TableEvent>, row: &Row<'_>, reading: Reading) -> bool {
+    let schema = row.schema();
+    let is_ddl = row.kind() == ChangeKind::Ddl;
+    match (reading, is_ddl) {
+        (Reading::Unfiltered, _) | (Reading::ToNextCut, true) => return true,
+        (Reading::ToNextCut, false) => note_found(events, TableCopy::unread(schema, 0)),
+        (Reading::ForGood, true) => note_found(events, TableCopy::covered(schema)),
+        // It was there before, and has gone since: had the tables not been listed in between, it would be known.
+        (Reading::ForGood, false) => {
+            let beside = schema.can_split();
+            let unread = TableCopy::unread(schema, 0);
+            note_found(events, TableCopy { beside, ..unread });
+        }
+    }
+    let mut found = events.iter();
+    found.any(|event| matches!(event, TableEvent::Found(copy) if copy.name == schema.name && copy.completed))
+}
+
+fn note_found(events: &mut Vec<TableEvent>, found: TableCopy) {
     let is_known =
-        |event: &TableEvent| matches!(event, TableEvent::Found(copy) if copy.name == *name);
+        |event: &TableEvent| matches!(event, TableEvent::Found(copy) if copy.name == found.name);
     if !events.iter().any(is_known) {
-        events.push(TableEvent::Found(TableCopy::unread(row.schema(), 0)));
+        events.push(TableEvent::Found(found));
     }
 }
 
@@ -209,7 +258,14 @@ async fn segments<S: Source>(
         }
         KeyOrder::Server | KeyOrder::None => {
             let keys: Vec<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
-            source.locate(&table.name, bounds, &keys).await
+            match source.locate(&table.name, bounds, &keys).await {
+                // It was dropped since, so that nobody knows its order any more. None of it counts as covered: the log is about
+                // to tell that all of it went.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Ok(vec![usize::MAX; keys.len()])
+                }
+                located => located,
+            }
         }
     }
 }

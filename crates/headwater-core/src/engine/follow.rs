@@ -1,25 +1,25 @@
 //! The log for good, with bootstraps beside it: a chunk is read while the stream flows, and goes out at the first boundary
-//! of the log that lies behind all that its view could see.
+//! of the log that lies behind all that its view could see. So are tables copied that came into a running stream.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Attempt;
 use super::bootstraps::Change;
-use super::chunk::{Chunk, Closed, Read, Wanted};
+use super::chunk::{Chunk, Of, Read, Wanted};
+use super::filter::Reading;
 use super::note::Note;
 use super::options::Ended;
-use crate::batch::{Batch, ChangeKind};
-use crate::bootstrap::{BootstrapId, BootstrapState, Limits};
+use crate::batch::Batch;
+use crate::bootstrap::{BootstrapId, BootstrapState, Limits, TableBootstrap};
 use crate::checkpoint::TableCopy;
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
-use crate::progress::Phase;
-use crate::schema::{TableName, TableSchema};
-use crate::source::{LiveSource, Source};
+use crate::progress::{Phase, Progress};
+use crate::schema::TableName;
+use crate::source::{LiveSource, Source, TableInfo};
 
 /// How long a chunk should take to be read: its rows are counted so.
 const CHUNK_TIME: Duration = Duration::from_millis(100);
@@ -36,12 +36,12 @@ const NEVER_STILL: &str = "the table has no key, so it is read whole while nothi
      give it a primary key, or ask again when it is written to less";
 
 /// When the next chunk is read, and how long it is.
-struct Pace {
+pub(super) struct Pace {
     not_before: Instant,
     rows: u64,
     failures: u32,
     /// The table whose turn it was.
-    last: Option<(BootstrapId, TableName)>,
+    last: Option<(Of, TableName)>,
 }
 
 impl Pace {
@@ -55,7 +55,14 @@ impl Pace {
     }
 
     /// A chunk of so many rows and bytes went out under `limits`.
-    fn count(&mut self, rows: u64, bytes: u64, limits: Limits, took: Duration, rows_max: u64) {
+    pub(super) fn count(
+        &mut self,
+        rows: u64,
+        bytes: u64,
+        limits: Limits,
+        took: Duration,
+        rows_max: u64,
+    ) {
         self.failures = 0;
         let share = |count: u64, limit: Option<u64>| {
             limit.map_or(Duration::ZERO, |limit| {
@@ -80,7 +87,7 @@ impl Pace {
             .clamp(CHUNK_ROWS_MIN, rows_max.max(CHUNK_ROWS_MIN));
     }
 
-    fn fail(&mut self) {
+    pub(super) fn fail(&mut self) {
         let wait = RETRY_FIRST * 2u32.saturating_pow(self.failures.min(10));
         self.failures += 1;
         self.not_before = Instant::now() + wait.min(RETRY_MAX);
@@ -89,14 +96,15 @@ impl Pace {
 }
 
 impl<'a, S: Source> Attempt<'a, S> {
-    /// Follows the log to the end of the run.
-    pub(super) async fn follow(&mut self) -> Result<Ended> {
+    /// Follows the log to the end of the run; none when a table is to be read at a cut of its own first.
+    pub(super) async fn follow(&mut self) -> Result<Option<Ended>> {
+        self.show_rest().await?;
         self.shared.progress.set_phase(Phase::Streaming);
+        self.reading = Reading::ForGood;
         let until = self.shared.until.cloned();
-        if let (Some(until), Some(log)) = (&until, &self.state.log)
-            && log.position.includes(until)
-        {
-            return Ok(Ended::Complete);
+        let is_out = |until| self.boundary().is_some_and(|out| out.includes(until));
+        if until.as_ref().is_some_and(is_out) {
+            return Ok(Some(Ended::Complete));
         }
         self.open_live().await?;
         self.set_target(until.clone());
@@ -104,25 +112,22 @@ impl<'a, S: Source> Attempt<'a, S> {
         let mut pace = Pace::new();
         let mut chunk: Option<Chunk<'a, S::Position>> = None;
         loop {
-            if chunk.is_none()
-                && pace.not_before <= Instant::now()
-                && let Some(wanted) = self.next_chunk(&mut pace)
-            {
+            if chunk.is_none() && pace.not_before <= Instant::now() {
                 let source: &'a S = self.shared.source;
-                chunk = Some(Chunk::begin(source, wanted));
+                let wanted = self.next_chunk(&mut pace);
+                chunk = wanted.map(|wanted| Chunk::begin(source, wanted));
             }
             let mut batch = self.writer.pool.take();
             let live = super::stream::opened(&mut self.live)?;
+            let is_waiting = chunk.is_none() && pace.not_before > Instant::now();
             let step = tokio::select! {
                 biased;
-                () = self.shared.stop.cancelled() => return Ok(Ended::Stopped),
+                () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
                 () = self.writer.gone() => return Err(super::writer::writer_gone()),
                 read = read(&mut chunk) => {
                     self.writer.pool.give(batch);
-                    self.take_read(read, &mut chunk, &mut pace).await?;
-                    if let Some(filled) = chunk.as_ref().and_then(|chunk| chunk.filled.as_ref()) {
-                        let high = filled.high.clone();
-                        self.set_target(Some(high));
+                    if !self.take_read(read, &mut chunk, &mut pace).await? {
+                        return Ok(None);
                     }
                     continue;
                 }
@@ -131,8 +136,7 @@ impl<'a, S: Source> Attempt<'a, S> {
                     self.drop_aborted(&mut chunk, until.as_ref());
                     continue;
                 }
-                () = tokio::time::sleep_until(pace.not_before),
-                    if chunk.is_none() && pace.not_before > Instant::now() => {
+                () = tokio::time::sleep_until(pace.not_before), if is_waiting => {
                     self.writer.pool.give(batch);
                     continue;
                 }
@@ -141,14 +145,23 @@ impl<'a, S: Source> Attempt<'a, S> {
             self.show(&batch, &mut chunk, &mut pace, until.as_ref())
                 .await?;
             let reached = self.take_step(step, batch, None).await?;
+            if !self.goes_on() {
+                return Ok(None);
+            }
+            if self.drop_covered(&mut chunk).await? {
+                self.set_target(until.clone());
+                continue;
+            }
             if !reached {
                 continue;
             }
             if let Some(read) = chunk.take_if(|chunk| chunk.filled.is_some()) {
-                self.emit(read, &mut pace).await?;
+                if self.emit(read, &mut pace).await? == Ended::Stopped {
+                    return Ok(Some(Ended::Stopped));
+                }
                 self.set_target(until.clone());
             } else if until.is_some() {
-                return Ok(Ended::Complete);
+                return Ok(Some(Ended::Complete));
             }
         }
     }
@@ -168,27 +181,95 @@ impl<'a, S: Source> Attempt<'a, S> {
         pace.fail();
         self.set_target(until.cloned());
         let Wanted {
-            id,
+            of,
             table,
             key_columns,
             ..
         } = lost.wanted;
-        if key_columns.is_empty() && pace.failures > WHOLE_TRIES_MAX {
+        if key_columns.is_empty()
+            && pace.failures > WHOLE_TRIES_MAX
+            && let Of::Bootstrap(id) = of
+        {
             self.give_up(id, table, NEVER_STILL.to_owned()).await?;
         }
         Ok(())
     }
 
-    fn set_target(&mut self, target: Option<S::Position>) {
-        if let Some(live) = &mut self.live {
-            live.set_target(target);
+    /// Shows what is left of first copies, and says of those of which nothing is left that they are complete.
+    async fn show_rest(&mut self) -> Result<()> {
+        let is_left = |copy: &&TableCopy| copy.beside && !copy.is_over();
+        let copies = self.state.copy.iter().flatten().filter(is_left);
+        let copies: Vec<TableCopy> = copies.cloned().collect();
+        if copies.is_empty() {
+            return Ok(());
         }
+        let tables = self.shared.source.tables().await?;
+        let mut counters = Vec::new();
+        for copy in copies {
+            let done = copy.coverage.is_complete();
+            let table = tables.iter().find(|table| table.schema.name == copy.name);
+            let estimated_rows = table.map_or(0, |table| table.estimated_rows);
+            counters.push(Progress::table(
+                copy.name.clone(),
+                copy.rows,
+                estimated_rows,
+                done,
+            ));
+            match table {
+                Some(table) if done => {
+                    if !copy.announced {
+                        self.announce_start(Of::FirstCopy, &table.schema).await?;
+                    }
+                    self.announce_complete(&table.schema).await?;
+                }
+                // It was dropped: there is nothing to say it of.
+                None if done => self.note(Note::Completed(copy.name)).await?,
+                _ => {}
+            }
+        }
+        self.shared.progress.set_tables(counters);
+        Ok(())
+    }
+
+    /// Ends the copy of tables that the log has covered by itself: they were emptied, or dropped. Says whether `chunk` was of
+    /// one and is forgotten.
+    async fn drop_covered(&mut self, chunk: &mut Option<Chunk<'a, S::Position>>) -> Result<bool> {
+        let is_new =
+            |copy: &TableCopy| copy.beside && !copy.completed && copy.coverage.is_complete();
+        if !self.state.copy.iter().flatten().any(is_new) {
+            return Ok(false);
+        }
+        self.show_rest().await?;
+        let is_covered = |chunk: &mut Chunk<'a, S::Position>| {
+            chunk.wanted.of == Of::FirstCopy && self.is_covered(&chunk.wanted.table)
+        };
+        Ok(chunk.take_if(is_covered).is_some())
+    }
+
+    fn is_covered(&self, table: &TableName) -> bool {
+        let copy = self.state.table(table);
+        copy.is_none_or(|copy| copy.coverage.is_complete())
     }
 
     /// The chunk whose turn it is, if there is one and the stream stands at a boundary.
     fn next_chunk(&self, pace: &mut Pace) -> Option<Wanted<S::Position>> {
-        let log = self.log_point().filter(|log| log.rows_done == 0)?;
-        let open: Vec<Wanted<S::Position>> = self.bootstraps.look(|list| {
+        let at_least = self.boundary()?;
+        let wanted = |of, copy: &TableCopy, condition: Option<&str>| Wanted {
+            of,
+            table: copy.name.clone(),
+            key_columns: copy.key_columns.clone(),
+            condition: condition.map(str::to_owned),
+            range: copy.coverage.first_unread().unwrap_or_default(),
+            rows: pace.rows,
+            at_least: at_least.clone(),
+        };
+        // First copies first: a bootstrap of a table that is not yet covered would be told nothing of its changes.
+        let copies = self.state.copy.iter().flatten();
+        let copies = copies.filter(|copy| copy.beside && !copy.coverage.is_complete());
+        let mut open: Vec<Wanted<S::Position>> = copies
+            .map(|copy| wanted(Of::FirstCopy, copy, None))
+            .collect();
+        let bootstraps: Vec<_> = self.bootstraps.look(|list| {
             let running = |state: &BootstrapState| {
                 matches!(state, BootstrapState::Waiting | BootstrapState::Running)
             };
@@ -197,73 +278,110 @@ impl<'a, S: Source> Attempt<'a, S> {
                 .iter()
                 .filter(|found| running(&found.state) && is_due(found.request.not_before_s));
             let tables = open.flat_map(|found| {
-                let tables = found.tables.iter().filter(|table| !table.is_over());
+                let is_open =
+                    |table: &&TableBootstrap| !table.is_over() && self.is_covered(&table.copy.name);
+                let tables = found.tables.iter().filter(is_open);
                 tables.map(move |table| (found, table))
             });
-            tables
-                .map(|(found, table)| Wanted {
-                    id: found.id,
-                    table: table.copy.name.clone(),
-                    key_columns: table.copy.key_columns.clone(),
-                    condition: found.request.condition.clone(),
-                    range: table
-                        .copy
-                        .coverage
-                        .unread_ranges()
-                        .into_iter()
-                        .next()
-                        .unwrap_or_default(),
-                    rows: pace.rows,
-                    at_least: log.position.clone(),
-                })
-                .collect()
+            let bootstraps = tables.map(|(found, table)| {
+                let condition = found.request.condition.as_deref();
+                wanted(Of::Bootstrap(found.id), &table.copy, condition)
+            });
+            bootstraps.collect()
         });
+        open.extend(bootstraps);
         // In rotation over as many as may be read at once.
         let at_once = self.shared.options.bootstrap_tables.max(1);
         let open = &open[..open.len().min(at_once)];
         let is_last = |wanted: &Wanted<_>| {
-            let (id, table) = (&wanted.id, &wanted.table);
-            pace.last
-                .as_ref()
-                .is_some_and(|last| (&last.0, &last.1) == (id, table))
+            let last = pace.last.as_ref();
+            last.is_some_and(|(of, table)| (*of, table) == (wanted.of, &wanted.table))
         };
         let after = open.iter().position(is_last).map_or(0, |at| at + 1);
         let next = open.get(after).or_else(|| open.first())?.clone();
-        pace.last = Some((next.id, next.table.clone()));
+        pace.last = Some((next.of, next.table.clone()));
         Some(next)
     }
 
-    /// What was read, or why it could not be.
+    /// What was read, or why it could not be. Says whether the stream goes on: not where a table is to be read at a cut of its
+    /// own first.
     async fn take_read(
         &mut self,
         read: Result<Read<S::Position>>,
         chunk: &mut Option<Chunk<'a, S::Position>>,
         pace: &mut Pace,
-    ) -> Result<()> {
-        let Some(open) = chunk else { return Ok(()) };
-        let (id, table) = (open.wanted.id, open.wanted.table.clone());
+    ) -> Result<bool> {
+        let Some(open) = chunk else { return Ok(true) };
+        let (of, table) = (open.wanted.of, open.wanted.table.clone());
         match read {
             Ok(Read::Rows(filled)) => {
+                let high = filled.high.clone();
                 open.filled = Some(filled);
-                return Ok(());
+                self.set_target(Some(high));
+                return Ok(true);
             }
             Ok(Read::OtherKey(info)) => {
                 self.shared.progress.notice(format!(
-                    "bootstrap {id}: the key of {table} is another now, so the table is read again from the beginning"
+                    "{of}: the key of {table} is another now, so the table is read again from the beginning"
                 ));
                 let copy = TableCopy::unread(&info.schema, info.estimated_rows);
-                self.change(Change::Restarted { id, copy }).await?;
+                match of {
+                    Of::Bootstrap(id) => self.change(Change::Restarted { id, copy }).await?,
+                    Of::FirstCopy => self.restart(copy, &info).await?,
+                }
             }
             Err(error) if error.is_temporary() => {
                 pace.fail();
-                tracing::warn!(bootstrap = id, %table, "a chunk could not be read and is tried again: {error}");
+                tracing::warn!(%of, %table, "a chunk could not be read and is tried again: {error}");
             }
+            Err(error) if of == Of::FirstCopy => self.fail_first_copy(table, error, pace).await?,
             Err(error) => {
+                let Of::Bootstrap(id) = of else {
+                    return Ok(true);
+                };
                 self.give_up(id, table, error.in_one_line()).await?;
             }
         }
         *chunk = None;
-        Ok(())
+        Ok(self.goes_on())
+    }
+
+    /// Whether nothing is to be read at a cut of its own before the stream goes on.
+    fn goes_on(&self) -> bool {
+        self.state.copy_is_complete() || self.state.rest_is_beside()
+    }
+
+    /// The key of a table that is copied is another.
+    async fn restart(&mut self, copy: TableCopy, info: &TableInfo) -> Result<()> {
+        let copy = TableCopy {
+            beside: info.schema.can_split(),
+            ..copy
+        };
+        self.note(Note::Restarted(copy)).await
+    }
+
+    /// A first copy cannot be read in chunks.
+    async fn fail_first_copy(
+        &mut self,
+        table: TableName,
+        error: Error,
+        pace: &mut Pace,
+    ) -> Result<()> {
+        match error.kind() {
+            // The log is about to say what became of it.
+            ErrorKind::NotFound => {
+                pace.fail();
+                tracing::warn!(%table, "a table to be copied is not there: the log will tell: {error}");
+                Ok(())
+            }
+            ErrorKind::Prerequisite | ErrorKind::Unsupported => {
+                self.shared.progress.notice(format!(
+                    "{table} cannot be copied beside the stream, which stands still until it is copied: {error}"
+                ));
+                self.note(Note::NotBeside(table)).await
+            }
+            _ => Err(error),
+        }
     }
 
     async fn give_up(&mut self, id: BootstrapId, table: TableName, reason: String) -> Result<()> {
@@ -287,7 +405,9 @@ impl<'a, S: Source> Attempt<'a, S> {
         until: Option<&S::Position>,
     ) {
         let is_over = chunk.as_ref().is_some_and(|chunk| {
-            let id = chunk.wanted.id;
+            let Of::Bootstrap(id) = chunk.wanted.of else {
+                return false;
+            };
             self.bootstraps.look(|list| {
                 let mut found = list.iter().filter(|found| found.id == id);
                 found.all(|found| found.state.is_over())
@@ -297,101 +417,6 @@ impl<'a, S: Source> Attempt<'a, S> {
             *chunk = None;
             self.set_target(until.cloned());
         }
-    }
-
-    async fn change(&mut self, change: Change) -> Result<()> {
-        self.send_change(self.writer.pool.take(), change).await
-    }
-
-    /// Sends rows with what is true once they are out.
-    async fn send_change(&mut self, batch: Batch, change: Change) -> Result<()> {
-        self.writer
-            .send(batch, Note::Bootstrap(change.clone()))
-            .await?;
-        self.bootstraps.apply(change);
-        Ok(())
-    }
-
-    /// A chunk goes out: where the stream stands, its rows are the contents of its range.
-    async fn emit(&mut self, chunk: Chunk<'a, S::Position>, pace: &mut Pace) -> Result<()> {
-        let (id, table) = (chunk.wanted.id, chunk.wanted.table.clone());
-        let Closed {
-            mut untouched,
-            mut changed,
-            range,
-            schema,
-            took,
-        } = match chunk.close(self.shared.source).await {
-            Ok(closed) => closed,
-            Err(error) if error.is_temporary() => {
-                pace.fail();
-                tracing::warn!(bootstrap = id, %table, "a chunk could not be used and is read again: {error}");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        let known = self.bootstraps.look(|list| {
-            let found = list.iter().find(|found| found.id == id)?;
-            let mut tables = found.tables.iter();
-            let part = tables.find(|part| part.copy.name == table)?;
-            let comment = found.request.comment.as_deref().map(Arc::<str>::from);
-            Some((found.request.limits, part.copy.announced, comment))
-        });
-        let Some((limits, announced, comment)) = known else {
-            return Ok(());
-        };
-        let at_s = clock::now_s();
-        if !announced {
-            let table = table.clone();
-            self.mark(
-                ChangeKind::BootstrapStart,
-                &schema,
-                comment.as_ref(),
-                Change::Announced { id, table, at_s },
-            )
-            .await?;
-        }
-        let rows = (untouched.len() + changed.len()) as u64;
-        let bytes = (untouched.size_bytes() + changed.size_bytes()) as u64;
-        if let Some(comment) = &comment {
-            untouched.set_comment(comment);
-            changed.set_comment(comment);
-        }
-        self.writer.send(untouched, Note::Nothing).await?;
-        let read = Change::Read {
-            id,
-            table: table.clone(),
-            range,
-            rows,
-        };
-        self.send_change(changed, read).await?;
-        self.shared.progress.add_snapshot(rows);
-        pace.count(rows, bytes, limits, took, self.shared.options.chunk_rows);
-        if self.bootstraps.is_read(id, &table) {
-            self.mark(
-                ChangeKind::BootstrapComplete,
-                &schema,
-                comment.as_ref(),
-                Change::Completed { id, table, at_s },
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn mark(
-        &mut self,
-        kind: ChangeKind,
-        schema: &Arc<TableSchema>,
-        comment: Option<&Arc<str>>,
-        change: Change,
-    ) -> Result<()> {
-        let mut batch = self.writer.pool.take();
-        batch.push_table_mark(kind, schema, clock::now_event_s());
-        if let Some(comment) = comment {
-            batch.set_comment(comment);
-        }
-        self.send_change(batch, change).await
     }
 }
 

@@ -15,8 +15,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::key::{Key, KeyRange};
 use crate::progress::{Phase, Progress, TableProgress};
-use crate::schema::TableName;
-use crate::source::{CutRequest, LogPoint, ScanStep, SnapshotReader, Source, Split, TableInfo};
+use crate::schema::{TableName, TableSchema};
+use crate::source::{
+    ChunkRequest, ChunkRows, CutRequest, LogPoint, ScanStep, SnapshotReader, Source, Split,
+    TableInfo,
+};
 
 /// Bytes of a chunk: it is held in memory.
 const CHUNK_BYTES_MAX: usize = 16 << 20;
@@ -67,14 +70,7 @@ impl<S: Source> Attempt<'_, S> {
             Some(log) => (log.clone(), self.state.definitions.clone()),
             None => {
                 let (position, definitions) = self.shared.source.current().await?;
-                let rows_done = 0;
-                (
-                    LogPoint {
-                        position,
-                        rows_done,
-                    },
-                    definitions,
-                )
+                (LogPoint::at(position), definitions)
             }
         };
         let opened = CutOpened {
@@ -140,8 +136,7 @@ impl<S: Source> Attempt<'_, S> {
     }
 
     fn first_unread(&self, name: &TableName) -> Option<KeyRange> {
-        let ranges = self.state.table(name)?.coverage.unread_ranges();
-        ranges.into_iter().next()
+        self.state.table(name)?.coverage.first_unread()
     }
 
     async fn announce(&mut self, table: &TableInfo) -> Result<()> {
@@ -155,14 +150,12 @@ impl<S: Source> Attempt<'_, S> {
             &table.schema,
             clock::now_event_s(),
         );
-        let note = Note::Announced(name.clone());
-        note.clone().apply(&mut self.state)?;
-        self.writer.send(batch, note).await
+        self.note_behind(batch, Note::Announced(name.clone())).await
     }
 
     /// A view that holds everything emitted.
     async fn open_reader(&mut self) -> Result<S::Reader> {
-        let held = self.log_point().map(|log| log.position.clone());
+        let held = self.boundary();
         let request = CutRequest {
             at_least: held.as_ref(),
             readers: 1,
@@ -244,16 +237,17 @@ impl<S: Source> Attempt<'_, S> {
             whole: pending.is_empty(),
         })
         .await?;
-        let again = self.read_again(&table, pending).await?;
+        let again = self.read_again(&table, pending, &Again::Cuts).await?;
         Ok(again.map(|again| rows + again))
     }
 
     /// Reads keys again, a few at a time, each time in a window of their own, until none is pending. Gives the number of
     /// their rows; none if stopped.
-    async fn read_again(
+    pub(super) async fn read_again(
         &mut self,
         table: &TableName,
         mut pending: Vec<Key>,
+        again: &Again<'_>,
     ) -> Result<Option<u64>> {
         let (mut rows_all, mut idle) = (0, 0);
         while !pending.is_empty() {
@@ -263,11 +257,14 @@ impl<S: Source> Attempt<'_, S> {
             let before = pending.len();
             let asked = before.min(KEYS_AGAIN_MAX);
             let (mut met, mut unmet) = (Batch::new(), Batch::new());
-            let mut reader = self.open_reader().await?;
+            let mut reader = self.reader_again(table, again).await?;
             let read = read_keys(&mut reader, table, &pending[..asked], &mut met, &mut unmet).await;
             reader.close().await;
             let high = read?;
-            let window = Bounded::again(table.clone(), pending, asked, met, unmet);
+            let mut window = Bounded::again(table.clone(), pending, asked, met, unmet);
+            if let Again::Bootstrap { schema, .. } = again {
+                window = window.of_bootstrap(schema);
+            }
             let emitted = self.emit_window(Window::Bounded(window), high).await?;
             let Some((rows, left)) = emitted else {
                 return Ok(None);
@@ -283,15 +280,40 @@ impl<S: Source> Attempt<'_, S> {
                 .hint("it is tried again; if it goes on, copy the table without a condition, or grant a lock"));
             }
             rows_all += rows;
-            self.note(Note::ReadAgain {
-                table: table.clone(),
-                rows,
-                whole: left.is_empty(),
-            })
-            .await?;
+            // A bootstrap's rows are counted once all of its chunk is out.
+            if !matches!(again, Again::Bootstrap { .. }) {
+                self.note(Note::ReadAgain {
+                    table: table.clone(),
+                    rows,
+                    whole: left.is_empty(),
+                })
+                .await?;
+            }
             pending = left;
         }
         Ok(Some(rows_all))
+    }
+
+    /// A view to read keys again.
+    async fn reader_again(&mut self, table: &TableName, again: &Again<'_>) -> Result<S::Reader> {
+        let rows = match again {
+            Again::Cuts => return self.open_reader().await,
+            Again::FirstCopy => ChunkRows::OfFirstCopy,
+            Again::Bootstrap { rows, .. } => *rows,
+        };
+        let at_least = self.boundary().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "keys are read again amid a transaction",
+            )
+        })?;
+        let request = ChunkRequest {
+            table,
+            rows,
+            at_least: &at_least,
+        };
+        let (reader, _) = super::chunk::open(self.shared.source, request).await?;
+        Ok(reader)
     }
 
     /// Emits the log up to a window's high mark, then the rows that are due there. Gives their number, with those that went
@@ -310,11 +332,27 @@ impl<S: Source> Attempt<'_, S> {
             pending,
         } = window.close();
         let count: usize = rows.iter().map(Batch::len).sum();
-        for batch in rows {
+        for mut batch in rows {
+            if let Some(comment) = &self.comment {
+                batch.set_comment(comment);
+            }
             self.writer.send(batch, Note::Nothing).await?;
         }
         Ok(Some((count as u64 + rows_placed, pending)))
     }
+}
+
+/// For what keys are read again, and how.
+pub(super) enum Again<'a> {
+    /// A first copy by marks: as its chunks are.
+    Cuts,
+    /// A first copy beside the stream.
+    FirstCopy,
+    /// A bootstrap of the running stream.
+    Bootstrap {
+        rows: ChunkRows<'a>,
+        schema: &'a TableSchema,
+    },
 }
 
 /// The rows of `keys`, and the high mark.
@@ -330,7 +368,7 @@ async fn read_keys<R: SnapshotReader>(
 }
 
 /// What ends an attempt though it would otherwise be left for the next round.
-fn interrupted(table: &TableName, error: Error) -> Error {
+pub(super) fn interrupted(table: &TableName, error: Error) -> Error {
     match error.kind() {
         ErrorKind::SchemaChanged | ErrorKind::NotFound => Error::new(
             ErrorKind::SchemaChanged,

@@ -10,6 +10,7 @@ mod bootstraps;
 mod bounded;
 mod chunk;
 mod copy;
+mod emission;
 mod filter;
 mod follow;
 mod marks;
@@ -17,6 +18,7 @@ mod note;
 mod options;
 mod requests;
 mod scan;
+mod selection;
 mod sieve;
 mod stream;
 mod touched;
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use options::{Ended, Mode, Options, RowFilter, Start, Summary, Until};
 
+use crate::batch::Batch;
 use crate::bootstrap::Commands;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +43,7 @@ use crate::progress::{Phase, Progress};
 use crate::sink::{CheckpointStore, Sink};
 use crate::source::{LiveSource, LogPoint, Source};
 use bootstraps::Bootstraps;
-use filter::Unread;
+use filter::{Reading, Unread};
 use writer::WriterHandle;
 
 /// Copies and follows `source` into `sink`, from where the checkpoint in `store` stands, until the options' end or `stop`.
@@ -140,25 +143,38 @@ struct Attempt<'a, S: Source> {
     bootstraps: Bootstraps,
     /// What the sink may hold of ranges that `state` calls unread.
     unread: Unread,
+    /// How the log is read just now.
+    reading: Reading,
+    /// The remark of the bootstrap whose rows are on their way.
+    comment: Option<Arc<str>>,
 }
 
 impl<S: Source> Shared<'_, S> {
     fn checkpoint(&self, document: Option<Value>) -> Result<Checkpoint<S::Position>> {
         let configuration = &self.options.configuration;
+        let selection = self.source.selection();
         let counters = self.progress.counters();
         counters.queue_emptied();
-        match document {
+        let mut checkpoint = match document {
             Some(document) => {
-                let found = Checkpoint::from_document(document, self.identity, configuration)?;
+                let identity = self.identity;
+                let found =
+                    Checkpoint::from_document(document, identity, configuration, &selection)?;
                 counters.found_checkpoint(found.written_at_s);
-                Ok(found)
+                found
             }
-            None => Ok(Checkpoint::new(
+            None => Checkpoint::new(
                 self.options.run_name.clone(),
                 self.identity.clone(),
                 configuration.clone(),
-            )),
+            ),
+        };
+        // As long as nothing is out, the tables may be any. One of an older version had these, or it would have been refused.
+        if checkpoint.log.is_none() || checkpoint.selection.is_null() {
+            checkpoint.selection = selection;
+            checkpoint.configuration = configuration.clone();
         }
+        Ok(checkpoint)
     }
 
     /// Reads the checkpoint, from where it is kept, and makes the sink ready to go on there.
@@ -216,6 +232,8 @@ impl<S: Source> Shared<'_, S> {
             live: None,
             bootstraps,
             unread,
+            reading: Reading::ToNextCut,
+            comment: None,
         };
         let result = tokio::select! {
             biased;
@@ -256,22 +274,34 @@ impl<S: Source> Attempt<'_, S> {
         let fresh = self.state.log.is_none();
         if fresh && mode == Mode::Cdc {
             self.start_from_log().await?;
-        } else if !self.state.copy_is_complete() {
-            if mode == Mode::Cdc {
-                return Err(Error::new(
-                    ErrorKind::Configuration,
-                    "the checkpoint holds a copy that is not complete",
-                )
-                .hint("finish it with `headwater run` or `headwater backfill`, or give another --checkpoint file"));
-            }
-            if self.copy().await? == Ended::Stopped {
+        } else if mode == Mode::Cdc && !self.state.copy_is_complete() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "the checkpoint holds a copy that is not complete",
+            )
+            .hint("finish it with `headwater run` or `headwater backfill`, or give another --checkpoint file"));
+        }
+        if Box::pin(self.take_selection()).await? == Ended::Stopped {
+            return Ok(Ended::Stopped);
+        }
+        loop {
+            self.reading = Reading::ToNextCut;
+            if self.needs_rounds() && Box::pin(self.copy()).await? == Ended::Stopped {
                 return Ok(Ended::Stopped);
             }
+            if mode == Mode::Backfill {
+                return Ok(Ended::Complete);
+            }
+            if let Some(ended) = Box::pin(self.follow()).await? {
+                return Ok(ended);
+            }
         }
-        if mode == Mode::Backfill {
-            return Ok(Ended::Complete);
-        }
-        self.follow().await
+    }
+
+    /// Whether something is left of the first copy that is not to be read beside the log.
+    fn needs_rounds(&self) -> bool {
+        let is_left_beside = self.may_read_beside() && self.state.rest_is_beside();
+        !self.state.copy_is_complete() && !is_left_beside
     }
 
     /// A run without a first copy: from now, a token, or a position.
@@ -285,18 +315,20 @@ impl<S: Source> Attempt<'_, S> {
             ),
         };
         source.check_available(&position).await?;
-        let point = LogPoint {
-            position,
-            rows_done: 0,
-        };
+        let point = LogPoint::at(position);
         self.note_saved(note::Note::Start { point, definitions })
             .await
     }
 
     /// Makes a note true here and hands it on without rows.
     async fn note(&mut self, note: note::Note<S::Position>) -> Result<()> {
+        self.note_behind(self.writer.pool.take(), note).await
+    }
+
+    /// The same behind rows.
+    async fn note_behind(&mut self, batch: Batch, note: note::Note<S::Position>) -> Result<()> {
         note.clone().apply(&mut self.state)?;
-        self.writer.send(self.writer.pool.take(), note).await
+        self.writer.send(batch, note).await
     }
 
     /// The same, and waits until it is in the checkpoint.

@@ -54,6 +54,12 @@ pub(super) enum Note<P> {
     },
     /// The log has passed a cut.
     Passed(CutId),
+    /// Other tables are streamed from here on.
+    Selected(Box<Selected>),
+    /// A table that was to be read beside the log is read at cuts of its own after all.
+    NotBeside(TableName),
+    /// A table's key is another: it is read from the beginning.
+    Restarted(TableCopy),
     /// Something became of a bootstrap of the running stream.
     Bootstrap(Change),
 }
@@ -61,10 +67,19 @@ pub(super) enum Note<P> {
 /// What the log says of a whole table while the first copy goes on.
 #[derive(Debug, Clone)]
 pub(super) enum TableEvent {
-    /// It was not there at the cuts so far: it is read at the next.
+    /// It is not known yet: it was not there at the cuts so far and is read at the next; or the log has all of it.
     Found(TableCopy),
     /// All its rows were removed at once, and that went out: an empty table is a cut of all its keys, here.
     Emptied(TableName),
+}
+
+/// What holds from where other tables are streamed.
+#[derive(Debug, Clone)]
+pub(super) struct Selected {
+    pub(super) selection: Value,
+    pub(super) configuration: Value,
+    pub(super) definitions: Value,
+    pub(super) copy: Option<Vec<TableCopy>>,
 }
 
 /// What holds from a cut on.
@@ -82,7 +97,9 @@ impl<P: Position> Note<P> {
     pub(super) fn ends_hold(&self) -> bool {
         matches!(
             self,
-            Self::Scanned { whole: true, .. } | Self::ReadAgain { whole: true, .. }
+            Self::Scanned { whole: true, .. }
+                | Self::ReadAgain { whole: true, .. }
+                | Self::Bootstrap(Change::Read { .. })
         )
     }
 
@@ -105,6 +122,8 @@ impl<P: Position> Note<P> {
             | Self::Completed(_)
             | Self::Planned { .. }
             | Self::Scanned { .. }
+            | Self::NotBeside(_)
+            | Self::Restarted(_)
             | Self::ReadAgain { .. } => {
                 self.apply_to(checkpoint.copy.as_deref_mut().unwrap_or_default())?;
             }
@@ -122,6 +141,12 @@ impl<P: Position> Note<P> {
                 }
             }
             Self::Bootstrap(change) => change.apply(&mut checkpoint.bootstraps),
+            Self::Selected(selected) => {
+                checkpoint.selection = selected.selection;
+                checkpoint.configuration = selected.configuration;
+                checkpoint.definitions = selected.definitions;
+                checkpoint.copy = selected.copy;
+            }
             Self::Passed(cut) => {
                 checkpoint.cuts_ahead.retain(|ahead| ahead.id != cut);
                 for copy in checkpoint.copy.iter_mut().flatten() {
@@ -158,12 +183,18 @@ impl<P: Position> Note<P> {
             Self::ReadAgain {
                 table: name, rows, ..
             } => table(copy, &name)?.rows += rows,
+            Self::NotBeside(name) => table(copy, &name)?.beside = false,
+            Self::Restarted(unread) => {
+                let name = unread.name.clone();
+                *table(copy, &name)? = unread;
+            }
             Self::Nothing
             | Self::Hold
             | Self::Cut(_)
             | Self::Start { .. }
             | Self::Log { .. }
             | Self::Bootstrap(_)
+            | Self::Selected(_)
             | Self::Passed(_) => {}
         }
         Ok(())

@@ -83,6 +83,7 @@ fn batch(rows: &[Given], schema: &Arc<TableSchema>) -> (Batch, Note<u64>) {
     let mut point = LogPoint {
         position: 0,
         rows_done: 0,
+        out: None,
     };
     for row in rows {
         // As with statements that change amid a transaction: each row has an entry of its own.
@@ -103,11 +104,13 @@ fn batch(rows: &[Given], schema: &Arc<TableSchema>) -> (Batch, Note<u64>) {
             LogPoint {
                 position: row.transaction,
                 rows_done: 0,
+                out: None,
             }
         } else {
             LogPoint {
                 position: row.transaction - 1,
                 rows_done: row.offset + 1,
+                out: None,
             }
         };
     }

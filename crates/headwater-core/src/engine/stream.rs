@@ -1,5 +1,6 @@
 //! The log into the sink, up to a cut or for good.
 
+use super::filter::Reading;
 use super::note::Note;
 use super::options::Ended;
 use super::window::Window;
@@ -16,21 +17,44 @@ impl<S: Source> Attempt<'_, S> {
         mut window: Option<&mut Window>,
     ) -> Result<Ended> {
         self.open_live().await?;
+        self.set_target(target);
+        loop {
+            match self.step(window.as_deref_mut()).await? {
+                None => return Ok(Ended::Stopped),
+                Some(true) => return Ok(Ended::Complete),
+                Some(false) => {}
+            }
+        }
+    }
+
+    /// Emits the log up to where reading can begin: no transaction is prepared and open there.
+    pub(super) async fn advance_until_free(&mut self) -> Result<Ended> {
+        self.open_live().await?;
+        self.set_target(None);
+        while !self.state.log.as_ref().is_none_or(LogPoint::is_free) {
+            if self.step(None).await?.is_none() {
+                return Ok(Ended::Stopped);
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// What the log says next. Says whether its target is reached; none when the run is to stop.
+    async fn step(&mut self, window: Option<&mut Window>) -> Result<Option<bool>> {
+        let live = opened(&mut self.live)?;
+        let mut batch = self.writer.pool.take();
+        let step = tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => return Ok(None),
+            () = self.writer.gone() => return Err(super::writer::writer_gone()),
+            step = live.next(&mut batch) => step?,
+        };
+        self.take_step(step, batch, window).await.map(Some)
+    }
+
+    pub(super) fn set_target(&mut self, target: Option<S::Position>) {
         if let Some(live) = &mut self.live {
             live.set_target(target);
-        }
-        loop {
-            let live = opened(&mut self.live)?;
-            let mut batch = self.writer.pool.take();
-            let step = tokio::select! {
-                biased;
-                () = self.shared.stop.cancelled() => return Ok(Ended::Stopped),
-                () = self.writer.gone() => return Err(super::writer::writer_gone()),
-                step = live.next(&mut batch) => step?,
-            };
-            if self.take_step(step, batch, window.as_deref_mut()).await? {
-                return Ok(Ended::Complete);
-            }
         }
     }
 
@@ -58,13 +82,31 @@ impl<S: Source> Attempt<'_, S> {
             LiveStep::Reached(point) => (point, true),
         };
         self.take_requests(&mut batch).await?;
+        let (source, unread, reading) = (self.shared.source, self.unread, self.reading);
         let mut tables = Vec::new();
-        if let Some(copy) = &self.state.copy
-            && !batch.is_empty()
+        if batch.is_empty() {
+            // Nothing to decide.
+        } else if let Some(copy) = &self.state.copy
             && !self.state.everything_is_covered()
         {
-            let source = self.shared.source;
-            tables = filter::filter(source, copy, &mut batch, window, self.unread).await?;
+            tables = filter::filter(source, copy, &mut batch, window, unread, reading).await?;
+        } else if let Some(window) = window
+            && let Some(known) = window.covered_table().cloned()
+        {
+            // All of it is out: what the window says is only what goes out besides.
+            let (known, window) = ([known], Some(window));
+            filter::filter(
+                source,
+                &known,
+                &mut batch,
+                window,
+                unread,
+                Reading::Unfiltered,
+            )
+            .await?;
+        }
+        if let Some(comment) = &self.comment {
+            batch.set_comment(comment);
         }
         if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.row(last)) {
             self.shared
@@ -101,11 +143,13 @@ impl<S: Source> Attempt<'_, S> {
                 "there is no position to follow the log from",
             ));
         };
-        let live = self
-            .shared
-            .source
-            .open_live(point, &self.state.definitions)
-            .await?;
+        let (source, definitions) = (self.shared.source, &self.state.definitions);
+        let live = if self.state.selection == source.selection() {
+            source.open_live(point, definitions).await?
+        } else {
+            let source = source.with_selection(&self.state.selection)?;
+            source.open_live(point, definitions).await?
+        };
         self.shared
             .progress
             .set_position(point.position.to_string());
@@ -123,6 +167,11 @@ impl<S: Source> Attempt<'_, S> {
     /// Where the log is out.
     pub(super) fn log_point(&self) -> Option<&LogPoint<S::Position>> {
         self.state.log.as_ref()
+    }
+
+    /// The boundary up to which the log is out; none amid a transaction.
+    pub(super) fn boundary(&self) -> Option<S::Position> {
+        self.log_point().and_then(LogPoint::boundary).cloned()
     }
 }
 

@@ -9,6 +9,7 @@
 use super::bounded::Bounded;
 use super::touched::Touched;
 use crate::batch::{Batch, Row};
+use crate::checkpoint::TableCopy;
 use crate::key::Key;
 use crate::schema::TableName;
 
@@ -47,6 +48,14 @@ impl Window {
         match self {
             Self::Chunk(chunk) => &chunk.table,
             Self::Bounded(bounded) => bounded.table(),
+        }
+    }
+
+    /// The record of its table, where every change of that goes out anyway.
+    pub(super) fn covered_table(&self) -> Option<&TableCopy> {
+        match self {
+            Self::Chunk(_) => None,
+            Self::Bounded(bounded) => bounded.covered_table(),
         }
     }
 

@@ -104,6 +104,10 @@ impl Live {
         })
     }
 
+    fn point(&self) -> LogPoint<BinlogPosition> {
+        self.state.point(self.ready.is_some())
+    }
+
     /// Asked for each packet, so the target is compared only when the boundary has moved.
     fn is_reached(&mut self) -> bool {
         if self.ready.is_some() {
@@ -325,23 +329,23 @@ impl Live {
                 }
             };
             match advance {
-                Advance::Reached => return Ok(LiveStep::Reached(self.state.point())),
+                Advance::Reached => return Ok(LiveStep::Reached(self.point())),
                 Advance::Full | Advance::Empty | Advance::Unknown if !batch.is_empty() => {
-                    return Ok(LiveStep::Rows(self.state.point()));
+                    return Ok(LiveStep::Rows(self.point()));
                 }
                 // Full of rows that were out already, and taken back: their cells go too.
                 Advance::Full => batch.clear(),
                 Advance::Unknown => self.read_definitions().await?,
                 // Others may write to the log without an end, and nothing of it be ours.
                 Advance::Empty if self.said.elapsed() > IDLE => {
-                    return Ok(LiveStep::Idle(self.state.point()));
+                    return Ok(LiveStep::Idle(self.point()));
                 }
                 Advance::Empty => match &mut self.dump {
                     None => self.reconnect().await?,
                     Some(dump) => match tokio::time::timeout(IDLE, dump.connection.fill()).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => self.lose(error)?,
-                        Err(_) => return Ok(LiveStep::Idle(self.state.point())),
+                        Err(_) => return Ok(LiveStep::Idle(self.point())),
                     },
                 },
             }

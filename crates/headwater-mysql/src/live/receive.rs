@@ -128,12 +128,15 @@ impl State {
         }
     }
 
-    /// From where the log has to be read again, and how many rows after that are out.
-    pub(super) fn point(&self) -> LogPoint<BinlogPosition> {
+    /// From where the log has to be read again, and how many rows after that are out. `is_amid` a transaction that goes out.
+    pub(super) fn point(&self, is_amid: bool) -> LogPoint<BinlogPosition> {
         let position = self.held.as_ref().unwrap_or(&self.position).clone();
+        // What is skipped was out before: how far that went is not known until it is read.
+        let is_between = self.held.is_some() && self.skip == 0 && !is_amid;
         LogPoint {
             position,
             rows_done: self.seen + self.skip,
+            out: is_between.then(|| self.position.clone()),
         }
     }
 

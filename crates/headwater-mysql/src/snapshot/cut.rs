@@ -18,6 +18,7 @@ use headwater_core::schema::TableName;
 use headwater_core::source::{CutRequest, Cuts, TableInfo};
 use headwater_core::{Error, ErrorKind, Result};
 
+use super::chunk;
 use super::control::Control;
 use super::reader::{ReadTable, Reader};
 use super::sql::{KeySql, quoted_table};
@@ -31,8 +32,8 @@ const LOCK_WAIT_S: u32 = 5;
 /// Tries for a lock that others hold.
 const LOCK_TRIES: u32 = 4;
 /// Tries for a cut that is not before the stream, and for definitions that stand still around it.
-pub(super) const CUT_TRIES: u32 = 200;
-pub(super) const CUT_RETRY: Duration = Duration::from_millis(25);
+const CUT_TRIES: u32 = 200;
+const CUT_RETRY: Duration = Duration::from_millis(25);
 
 /// Opens views for the readers that `request` asks for.
 pub(crate) async fn open(
@@ -44,24 +45,83 @@ pub(crate) async fn open(
     for _ in 0..request.readers.max(1) {
         connections.push(session(source).await?);
     }
-    let mut before = source.definitions(&mut control).await?;
+    let before = source.definitions(&mut control).await?;
+    let scope = Scope::Copy(source);
+    let (cuts, definitions) = steady(
+        scope,
+        &mut control,
+        &mut connections,
+        before,
+        request.at_least,
+    )
+    .await?;
+    let rules = control.rules;
+    let condition = |table: &TableName| source.settings.condition(table, &rules);
+    finish(
+        condition,
+        &mut Some(control),
+        connections,
+        cuts,
+        &definitions,
+    )
+}
+
+/// What views are opened for.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// A copy of all tables chosen.
+    Copy(&'a MysqlSource),
+    /// A chunk of one table, without a lock that others would wait for.
+    Chunk(&'a TableName),
+}
+
+impl Scope<'_> {
+    async fn definitions(self, control: &mut Control) -> Result<Definitions> {
+        match self {
+            Self::Copy(source) => source.definitions(control).await,
+            Self::Chunk(table) => chunk::definition(control, table).await,
+        }
+    }
+
+    async fn take(
+        self,
+        control: &mut Control,
+        connections: &mut Vec<Connection>,
+        definitions: &Definitions,
+        at_least: Option<&BinlogPosition>,
+    ) -> Result<Vec<Option<BinlogPosition>>> {
+        match self {
+            Self::Copy(_) => take(control, connections, definitions, at_least).await,
+            Self::Chunk(_) if control.is_mariadb() => own_cuts(control, connections).await,
+            Self::Chunk(_) => by_marks(control, connections, at_least).await,
+        }
+    }
+}
+
+/// Opens views until they are not before `at_least`, and the definitions are the same after they were opened as before, so
+/// that they are those of the views. `before` may be of any earlier time: what has not changed since has not changed around the
+/// views either.
+pub(super) async fn steady(
+    scope: Scope<'_>,
+    control: &mut Control,
+    connections: &mut Vec<Connection>,
+    mut before: Definitions,
+    at_least: Option<&BinlogPosition>,
+) -> Result<(Vec<Option<BinlogPosition>>, Definitions)> {
     for attempt in 0..CUT_TRIES {
-        let cuts = take(&mut control, &mut connections, &before, request.at_least).await?;
-        let after = source.definitions(&mut control).await?;
-        let steady = before.catalog == after.catalog;
+        let cuts = scope.take(control, connections, &before, at_least).await?;
+        let after = scope.definitions(control).await?;
+        let steady = before.is_same(&after);
         before = after;
-        let late_enough = cuts.iter().flatten().all(|cut| {
-            request
-                .at_least
-                .is_none_or(|at_least| cut.includes(at_least))
-        });
+        let late_enough = cuts
+            .iter()
+            .flatten()
+            .all(|cut| at_least.is_none_or(|at_least| cut.includes(at_least)));
         if steady && late_enough {
-            let rules = control.rules;
-            let condition = |table: &TableName| source.settings.condition(table, &rules);
-            return finish(condition, control, connections, cuts, &before);
+            return Ok((cuts, before));
         }
         tracing::debug!(attempt, steady, late_enough, "the cut is taken again");
-        for connection in &mut connections {
+        for connection in connections.iter_mut() {
             connection.execute("ROLLBACK").await?;
         }
         tokio::time::sleep(CUT_RETRY).await;
@@ -69,7 +129,7 @@ pub(crate) async fn open(
     Err(none_could_be_taken())
 }
 
-pub(super) fn none_could_be_taken() -> Error {
+fn none_could_be_taken() -> Error {
     Error::new(
         ErrorKind::Timeout,
         "no cut could be taken: definitions change, or the stream is ahead of every view",
@@ -197,7 +257,7 @@ async fn under_lock(
 }
 
 /// MariaDB: each view says its own position.
-pub(super) async fn own_cuts(
+async fn own_cuts(
     control: &mut Control,
     connections: &mut [Connection],
 ) -> Result<Vec<Option<BinlogPosition>>> {
@@ -242,7 +302,7 @@ pub(super) async fn own_cuts(
 
 /// One view whose position is between two marks. The low mark is MySQL's executed set, which lags visibility: once it holds
 /// what the stream has emitted, a view opened then shows all of it.
-pub(super) async fn by_marks(
+async fn by_marks(
     control: &mut Control,
     connections: &mut Vec<Connection>,
     at_least: Option<&BinlogPosition>,
@@ -278,7 +338,7 @@ pub(super) async fn by_marks(
 
 pub(super) fn finish(
     condition: impl Fn(&TableName) -> Option<String>,
-    control: Control,
+    control: &mut Option<Control>,
     connections: Vec<Connection>,
     cuts: Vec<Option<BinlogPosition>>,
     definitions: &Definitions,
@@ -308,7 +368,6 @@ pub(super) fn finish(
         read.insert(definition.name.clone(), Arc::new(table));
     }
     let read = Arc::new(read);
-    let mut control = Some(control);
     let readers = connections
         .into_iter()
         .zip(cuts)

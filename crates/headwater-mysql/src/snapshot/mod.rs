@@ -3,6 +3,7 @@
 pub(crate) mod chunk;
 pub(crate) mod control;
 pub(crate) mod cut;
+pub(crate) mod kept;
 pub(crate) mod reader;
 pub(crate) mod sql;
 

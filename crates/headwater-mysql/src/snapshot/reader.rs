@@ -11,12 +11,14 @@ use headwater_core::source::{ScanStep, SnapshotReader, Split};
 use headwater_core::{Error, ErrorKind, Result};
 
 use super::control::Control;
+use super::kept::{Kept, Pair};
 use super::sql::{KeySql, quoted, quoted_table};
 use crate::client::{Connection, RowCursor, Statement};
 use crate::decode::plan::RowPlan;
 use crate::decode::result_row::ResultPlan;
 use crate::position::BinlogPosition;
 use crate::schema::{ColumnType, TableDefinition};
+use crate::source::Definitions;
 
 /// Bytes of a batch: large enough to write in long runs, small enough for a few to be in flight.
 const BATCH_BYTES: usize = 512 << 10;
@@ -136,6 +138,8 @@ pub struct Reader {
     pub(crate) control: Option<Control>,
     scan: Option<Box<Scan>>,
     dense: HashMap<TableName, Option<Dense>>,
+    /// Where its connections are kept once it is closed, with what is known of its table.
+    home: Option<(Kept, Definitions)>,
 }
 
 impl Reader {
@@ -152,7 +156,14 @@ impl Reader {
             control,
             scan: None,
             dense: HashMap::new(),
+            home: None,
         }
+    }
+
+    /// Its connections are to be kept for the next chunk. One whose cut is known has no control connection yet.
+    pub(crate) fn keep(&mut self, kept: &Kept, control: Option<Control>, known: Definitions) {
+        self.control = self.control.take().or(control);
+        self.home = Some((kept.clone(), known));
     }
 
     fn table(&self, name: &TableName) -> Result<Arc<ReadTable>> {
@@ -428,9 +439,22 @@ impl SnapshotReader for Reader {
     }
 
     async fn close(self) {
-        self.connection.close().await;
-        if let Some(control) = self.control {
-            control.close().await;
+        match (self.home, self.control) {
+            (Some((kept, known)), Some(control)) => {
+                let (session, known) = (self.connection, Some(known));
+                kept.give(Pair {
+                    control,
+                    session,
+                    known,
+                })
+                .await;
+            }
+            (_, control) => {
+                self.connection.close().await;
+                if let Some(control) = control {
+                    control.close().await;
+                }
+            }
         }
     }
 }

@@ -157,7 +157,101 @@ async fn a_definition_that_changes_meanwhile_is_followed(flavor: Flavor) {
     streaming.stop().await.ok();
 }
 
+async fn a_transaction_that_is_prepared_holds_up_nothing(flavor: Flavor) {
+    let server = filled(flavor);
+    let run = server.run(database("d")).mode(Mode::Cdc);
+    let streaming = run.follow();
+    streaming.streams().await;
+    server.admin("XA START 'kept'; UPDATE d.t SET a = 'kept' WHERE id = 5; INSERT INTO d.t VALUES (900000, 'kept'); XA END 'kept'; XA PREPARE 'kept'");
+    server.admin(
+        "XA START 'gone'; UPDATE d.t SET a = 'gone' WHERE id = 6; XA END 'gone'; XA PREPARE 'gone'",
+    );
+    server.admin("INSERT INTO d.t VALUES (900001, 'after')");
+    streaming.line_with("after").await;
+    let first = streaming.control.ask(request("d.t")).await.unwrap();
+    let first = over(&streaming, first.id).await;
+    assert_eq!(
+        (first.state, first.tables[0].copy.rows),
+        (BootstrapState::Done, ROWS as u64 + 1)
+    );
+    // Started again, it reads from before them once more, and waits only until it has come to where it was.
+    streaming.stop().await.ok();
+    let streaming = run.follow();
+    streaming.streams().await;
+    let second = streaming.control.ask(request("d.t")).await.unwrap();
+    assert_eq!(
+        over(&streaming, second.id).await.state,
+        BootstrapState::Done
+    );
+    server.admin("XA COMMIT 'kept'; XA ROLLBACK 'gone'; INSERT INTO d.t VALUES (900002, 'last')");
+    streaming.line_with("last").await;
+    let third = streaming.control.ask(request("d.t")).await.unwrap();
+    assert_eq!(over(&streaming, third.id).await.state, BootstrapState::Done);
+    let lines = streaming.stop().await.ok();
+    let with = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+    // Twice as they are changed, twice in the last bootstrap.
+    assert_eq!((with("\"kept\""), with("\"gone\"")), (4, 0));
+    assert_eq!(
+        (with("\"a5\""), with("\"a6\"")),
+        (3, 3),
+        "two bootstraps and `old`; three"
+    );
+    let inserted = |line: &&String| line.contains(r#""type":"insert""#);
+    assert_eq!(lines.iter().filter(inserted).count(), 3);
+}
+
+async fn every_row_that_meets_the_condition_comes_however_often_it_changes(flavor: Flavor) {
+    let server = filled(flavor);
+    server.admin("CREATE TABLE d.hot (id INT PRIMARY KEY, n INT); INSERT INTO d.hot SELECT id, 0 FROM d.t WHERE id <= 400");
+    let streaming = server.run(database("d")).mode(Mode::Cdc).follow();
+    streaming.streams().await;
+    let mut writer = server.connect("d").await;
+    let writing = tokio::spawn(async move {
+        loop {
+            for third in 0..3 {
+                let sql = format!("UPDATE hot SET n = n + 1 WHERE id % 3 = {third}");
+                if writer.execute(&sql).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    streaming.line_with(r#""n":9"#).await;
+    let even = BootstrapRequest {
+        condition: Some("id % 2 = 0".into()),
+        comment: Some("even".into()),
+        ..request("d.hot")
+    };
+    let asked = streaming.control.ask(even).await.unwrap();
+    let ended = over(&streaming, asked.id).await;
+    writing.abort();
+    assert_eq!(ended.state, BootstrapState::Done);
+    let lines = streaming.stop().await.ok();
+    let mut place: std::collections::HashMap<i64, i64> = std::collections::HashMap::new();
+    let mut came = std::collections::BTreeSet::new();
+    for line in &lines {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let number = |name: &str| event["data"][name].as_i64().unwrap();
+        let (id, n) = (number("id"), number("n"));
+        if event["type"] == "bootstrap" {
+            assert_eq!(event["comment"], "even", "{line}");
+            assert!(came.insert(id), "twice: {line}");
+            let before = place.get(&id).copied();
+            assert_eq!(
+                before.unwrap_or(n),
+                n,
+                "another row than the stream said: {line}"
+            );
+        }
+        place.insert(id, n);
+    }
+    let even: Vec<i64> = (1..=200).map(|half| half * 2).collect();
+    assert_eq!(came.into_iter().collect::<Vec<_>>(), even);
+}
+
 on_every_server!(
+    a_transaction_that_is_prepared_holds_up_nothing,
+    every_row_that_meets_the_condition_comes_however_often_it_changes,
     what_is_asked_for_comes_and_the_stream_flows_on,
     what_cannot_be_bootstrapped_is_told_and_ends_alone,
     a_definition_that_changes_meanwhile_is_followed,

@@ -134,10 +134,7 @@ impl Scene {
             writer.await.unwrap();
         }
         let (position, definitions) = self.began;
-        let mut point = LogPoint {
-            position,
-            rows_done: 0,
-        };
+        let mut point = LogPoint::at(position);
         let mut live = self.source.open_live(&point, &definitions).await.unwrap();
         let mut contents: Contents = (0..ROWS).map(|id| (id, (0, 100))).collect();
         let mut truth = Vec::new();

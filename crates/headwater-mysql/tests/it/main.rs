@@ -21,6 +21,7 @@ mod labels;
 mod live;
 mod requests;
 mod schema;
+mod selection;
 mod settings;
 mod snapshot;
 mod types;

@@ -11,7 +11,7 @@ use headwater_core::engine::Mode;
 use headwater_core::position::HandoffToken;
 use headwater_core::schema::TableName;
 use headwater_core::source::{
-    ChunkRequest, LiveSource, LiveStep, LogPoint, SnapshotReader, Source,
+    ChunkRequest, ChunkRows, LiveSource, LiveStep, LogPoint, SnapshotReader, Source,
 };
 use headwater_mysql::MysqlSource;
 use headwater_mysql::position::BinlogPosition;
@@ -360,7 +360,7 @@ async fn rows_up_to_the_first_high_mark(server: &Instance, meanwhile: impl Async
     let table = TableName::new("d", "t");
     let request = ChunkRequest {
         table: &table,
-        condition: None,
+        rows: ChunkRows::All,
         at_least: &position,
     };
     let mut reader = source.open_chunk(request).await.unwrap().readers.remove(0);
@@ -369,6 +369,7 @@ async fn rows_up_to_the_first_high_mark(server: &Instance, meanwhile: impl Async
     let point = LogPoint {
         position,
         rows_done: 0,
+        out: None,
     };
     let mut live = source.open_live(&point, &definitions).await.unwrap();
     live.set_target(Some(high));

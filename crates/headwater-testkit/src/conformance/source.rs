@@ -94,10 +94,7 @@ fn flat<P>(batches: Vec<(Vec<Event>, LogPoint<P>)>) -> Vec<Event> {
 }
 
 fn at<P>(position: P) -> LogPoint<P> {
-    LogPoint {
-        position,
-        rows_done: 0,
-    }
+    LogPoint::at(position)
 }
 
 /// The rows of a cut and the log after it are the tables.

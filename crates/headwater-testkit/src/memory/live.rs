@@ -10,9 +10,8 @@ use rand::Rng;
 use serde_json::Value;
 
 use super::database::{Action, Change, Transaction, push};
-use super::source::{At, available};
+use super::source::{At, Streamed, available};
 use super::world::{Broken, World};
-use super::writers::IGNORED;
 
 /// How long a log without news waits before it says so.
 const IDLE: Duration = Duration::from_secs(2);
@@ -24,15 +23,17 @@ pub struct Live {
     point: LogPoint<At>,
     target: Option<At>,
     definitions: Option<Value>,
+    streamed: Streamed,
 }
 
 impl Live {
-    pub(super) fn new(world: &World, point: LogPoint<At>) -> Self {
+    pub(super) fn new(world: &World, point: LogPoint<At>, streamed: Streamed) -> Self {
         Self {
             world: world.clone(),
             point,
             target: None,
             definitions: None,
+            streamed,
         }
     }
 
@@ -40,7 +41,10 @@ impl Live {
         let broken = self.world.lock().options.broken;
         let spare = u64::from(broken == Broken::OvershootsTarget);
         let at = self.point.position.0;
+        // Not amid a transaction, be its beginning at the target or behind it.
+        let is_between = self.point.rows_done == 0;
         self.target
+            .filter(|_| is_between)
             .is_some_and(|target| at >= target.0 + spare || (at >= target.0 && at == self.end()))
     }
 
@@ -68,7 +72,7 @@ impl Live {
         while let Some((number, transaction)) = self.next_transaction() {
             let chosen: Vec<&Change> = transaction
                 .iter()
-                .filter(|change| &*change.schema.name.table != IGNORED)
+                .filter(|change| self.streamed.has(&change.schema.name))
                 .collect();
             let total = chosen.len() as u64;
             let space = limit.saturating_sub(batch.len() as u64);
@@ -88,10 +92,7 @@ impl Live {
                 self.point.rows_done = until;
                 break;
             }
-            self.point = LogPoint {
-                position: At(number),
-                rows_done: 0,
-            };
+            self.point = LogPoint::at(At(number));
             let defines = |change: &Change| {
                 matches!(
                     change.action,

@@ -16,7 +16,7 @@ mod writers;
 pub use live::Live;
 pub use reader::Reader;
 pub use sink::{Keeps, Sink, Target};
-pub use source::{At, Source};
+pub use source::{At, Source, Streamed};
 pub use store::Store;
 pub use world::{Broken, Cuts, Ddl, Options, World, meets};
 

@@ -24,20 +24,29 @@ pub struct Reader {
     cut: Option<At>,
     early_mark: u64,
     is_lost: bool,
+    is_bounded: bool,
     split: Option<(TableName, Bound<Place>, Bound<Place>)>,
 }
 
 impl Reader {
     pub(super) fn new(world: &World, view: Arc<Tables>, cut: Option<At>) -> Self {
-        let early_mark = world.lock().database.visible_at;
+        let (early_mark, is_bounded) = {
+            let inner = world.lock();
+            (inner.database.visible_at, inner.options.bounded)
+        };
         Self {
             world: world.clone(),
             view,
             cut,
             early_mark,
             is_lost: false,
+            is_bounded,
             split: None,
         }
+    }
+
+    pub(super) fn bounded(self, is_bounded: bool) -> Self {
+        Self { is_bounded, ..self }
     }
 
     /// Another reader of the same view.
@@ -162,7 +171,8 @@ impl SnapshotReader for Reader {
             return Err(Error::new(ErrorKind::Internal, "no split was begun"));
         };
         let table = self.table(&name)?;
-        let (limit, says_done, breaks, is_bounded) = {
+        let is_bounded = self.is_bounded;
+        let (limit, says_done, breaks) = {
             let inner = &mut *self.world.lock();
             let limit = inner.random.random_range(1..=inner.options.batch_rows);
             let chance = inner.options.lost_connections;
@@ -170,7 +180,6 @@ impl SnapshotReader for Reader {
                 limit,
                 inner.random.random_bool(0.5),
                 chance > 0.0 && inner.random.random_bool(chance),
-                inner.options.bounded,
             )
         };
         let is_wanted = |(_, row): &(&Place, &Row)| !is_bounded || meets_condition(table, row);
@@ -208,10 +217,7 @@ impl SnapshotReader for Reader {
         unmet: &mut Batch,
     ) -> Result<()> {
         self.step().await?;
-        let (broken, is_bounded) = {
-            let inner = self.world.lock();
-            (inner.options.broken, inner.options.bounded)
-        };
+        let (broken, is_bounded) = (self.world.lock().options.broken, self.is_bounded);
         let table = self.table(name)?;
         let places: BTreeSet<Place> = keys
             .iter()

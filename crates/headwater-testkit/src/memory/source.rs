@@ -7,9 +7,9 @@ use headwater_core::error::{Error, ErrorKind, Result};
 use headwater_core::key::Key;
 use headwater_core::position::{Position, SourceIdentity};
 use headwater_core::schema::TableName;
-use headwater_core::source::{self, ChunkRequest, CutRequest, LogPoint, TableInfo};
+use headwater_core::source::{self, ChunkRequest, ChunkRows, CutRequest, LogPoint, TableInfo};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::database::{Table, Tables, definitions, place_of_key};
 use super::live::Live;
@@ -38,6 +38,27 @@ impl Position for At {
 #[derive(Debug, Clone)]
 pub struct Source {
     world: World,
+    streamed: Streamed,
+}
+
+/// The tables that are streamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Streamed {
+    /// All but the one that no run copies.
+    All,
+    /// Those of which the name has one of these letters.
+    WithLetter(Vec<char>),
+}
+
+impl Streamed {
+    pub(super) fn has(&self, table: &TableName) -> bool {
+        match self {
+            Self::All => &*table.table != IGNORED,
+            Self::WithLetter(letters) => {
+                Self::All.has(table) && table.table.contains(letters.as_slice())
+            }
+        }
+    }
 }
 
 impl Source {
@@ -46,11 +67,29 @@ impl Source {
     pub fn new(world: &World) -> Self {
         Self {
             world: world.clone(),
+            streamed: Streamed::All,
         }
+    }
+
+    /// The same, of some of its tables.
+    #[must_use]
+    pub fn streaming(self, streamed: Streamed) -> Self {
+        Self { streamed, ..self }
     }
 
     fn cuts(&self) -> Cuts {
         self.world.lock().options.cuts
+    }
+
+    /// The tables that are streamed.
+    fn infos(&self, tables: &Tables, is_bounded: bool) -> Vec<TableInfo> {
+        let streamed = (tables.values()).filter(|table| self.streamed.has(&table.schema.name));
+        let info = |table: &Arc<Table>| TableInfo {
+            schema: Arc::clone(&table.schema),
+            estimated_rows: table.rows.len() as u64,
+            is_bounded,
+        };
+        streamed.map(info).collect()
     }
 
     async fn reader(&self, at_least: Option<At>) -> Reader {
@@ -90,6 +129,28 @@ impl source::Source for Source {
     type Position = At;
     type Reader = Reader;
     type Live = Live;
+
+    fn selection(&self) -> Value {
+        json!(self.streamed)
+    }
+
+    fn with_selection(&self, selection: &Value) -> Result<Self> {
+        let streamed = serde_json::from_value(selection.clone()).map_err(|cause| {
+            Error::new(ErrorKind::CheckpointForeign, "no such selection").caused_by(cause)
+        })?;
+        if self.world.lock().options.broken == Broken::ReadsAddedTablesTooEarly {
+            return Ok(self.clone());
+        }
+        Ok(self.clone().streaming(streamed))
+    }
+
+    async fn selects(&self, tables: &[TableName]) -> Result<Vec<bool>> {
+        self.world.step().await;
+        Ok(tables
+            .iter()
+            .map(|table| self.streamed.has(table))
+            .collect())
+    }
 
     async fn identity(&self) -> Result<SourceIdentity> {
         self.world.step().await;
@@ -133,7 +194,7 @@ impl source::Source for Source {
         let definitions = readers.first().map_or(Value::Null, Reader::definitions);
         self.world.step().await;
         let inner = self.world.lock();
-        let tables = infos(&inner.database.latest, inner.options.bounded);
+        let tables = self.infos(&inner.database.latest, inner.options.bounded);
         drop(inner);
         Ok(source::Cuts {
             readers,
@@ -145,14 +206,23 @@ impl source::Source for Source {
     async fn tables(&self) -> Result<Vec<TableInfo>> {
         self.world.step().await;
         self.world.lose_connection()?;
-        Ok(infos(&self.world.lock().database.latest, false))
+        Ok(self.infos(&self.world.lock().database.latest, false))
     }
 
     async fn open_chunk(&self, request: ChunkRequest<'_, At>) -> Result<source::Cuts<Reader>> {
         self.world.lose_connection()?;
-        let reader = self.reader(Some(*request.at_least)).await;
+        // The world knows one condition only, whoever asks for it.
+        let is_bounded = match request.rows {
+            ChunkRows::All => false,
+            ChunkRows::Where(_) => true,
+            ChunkRows::OfFirstCopy => self.world.lock().options.bounded,
+        };
+        let reader = self
+            .reader(Some(*request.at_least))
+            .await
+            .bounded(is_bounded);
         self.world.step().await;
-        let mut tables = infos(&self.world.lock().database.latest, false);
+        let mut tables = self.infos(&self.world.lock().database.latest, is_bounded);
         tables.retain(|info| info.schema.name == *request.table);
         if tables.is_empty() {
             let gone = Error::new(ErrorKind::NotFound, "no such table");
@@ -199,19 +269,8 @@ impl source::Source for Source {
                 .with("given", definitions)
                 .with("valid", valid));
         }
-        Ok(Live::new(&self.world, point.clone()))
+        Ok(Live::new(&self.world, point.clone(), self.streamed.clone()))
     }
-}
-
-/// The tables that are streamed.
-fn infos(tables: &Tables, is_bounded: bool) -> Vec<TableInfo> {
-    let streamed = (tables.values()).filter(|table| &*table.schema.name.table != IGNORED);
-    let info = |table: &Arc<Table>| TableInfo {
-        schema: Arc::clone(&table.schema),
-        estimated_rows: table.rows.len() as u64,
-        is_bounded,
-    };
-    streamed.map(info).collect()
 }
 
 pub(super) fn available(world: &World, position: At) -> Result<()> {

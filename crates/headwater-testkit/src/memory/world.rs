@@ -47,6 +47,8 @@ pub enum Broken {
     LocatesByBytes,
     /// The log goes on after its target.
     OvershootsTarget,
+    /// The log is read of tables before they are streamed.
+    ReadsAddedTablesTooEarly,
     /// A reconnect within a transaction does not skip the rows that are out.
     ForgetsRowsDone,
 }

@@ -37,9 +37,13 @@ fn is_caught_with_a_condition(broken: Broken) {
 }
 
 fn is_caught_in(world: &Options) {
-    let broken = world.broken;
+    is_caught_by(&Plan::new(world.clone()));
+}
+
+fn is_caught_by(plan: &Plan) {
+    let broken = plan.world.broken;
     let caught = (0..WORLDS).any(|seed| {
-        let mut run = Run::new(seed, Plan::new(world.clone()));
+        let mut run = Run::new(seed, plan.clone());
         let events = catch_unwind(AssertUnwindSafe(|| run.whole()));
         events.is_ok_and(|events| run.judge(&events).is_err())
     });
@@ -87,6 +91,20 @@ fn coverage_by_the_wrong_order_of_keys_is_caught() {
 #[test]
 fn a_log_that_goes_on_after_its_target_is_caught() {
     is_caught(Cuts::Shared, Broken::OvershootsTarget, 0.05);
+}
+
+#[test]
+fn a_log_read_of_tables_before_they_are_streamed_is_caught() {
+    let world = Options {
+        broken: Broken::ReadsAddedTablesTooEarly,
+        transactions: 600,
+        transactions_per_step: 1,
+        ..Options::default()
+    };
+    is_caught_by(&Plan {
+        grows: true,
+        ..Plan::new(world)
+    });
 }
 
 #[test]

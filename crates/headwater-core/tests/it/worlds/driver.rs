@@ -13,9 +13,10 @@ use headwater_core::retry::Backoff;
 use headwater_core::value::Cell;
 use headwater_core::{ErrorKind, Result};
 use headwater_testkit::fault::{Faults, Faulty};
-use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Target, World, meets};
+use headwater_testkit::memory::{self, Keeps, Sink, Source, Store, Streamed, Target, World, meets};
 use headwater_testkit::oracle::{Delivery, Event, Oracle, Violation};
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) operated: bool,
     /// Only rows that meet the world's condition go out.
     pub(crate) filtered: bool,
+    /// The first processes stream a part of the tables, and each a larger one.
+    pub(crate) grows: bool,
 }
 
 impl Plan {
@@ -54,6 +57,7 @@ impl Plan {
             by_token: false,
             operated: false,
             filtered: false,
+            grows: false,
         }
     }
 }
@@ -118,6 +122,7 @@ pub(crate) struct Run {
     pub(crate) store: Store,
     pub(crate) plan: Plan,
     operator: Option<Operator>,
+    pub(crate) streamed: Streamed,
     random: StdRng,
 }
 
@@ -130,6 +135,7 @@ impl Run {
             world,
             plan,
             operator: None,
+            streamed: Streamed::All,
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
         }
     }
@@ -179,18 +185,23 @@ impl Run {
 
     /// One process, with somebody who asks for bootstraps while the writers write and until all of them are over.
     pub(crate) fn operated(&mut self, options: Options) -> End {
-        self.operator = Some(Operator {
+        let operator = Operator::Busy {
             seed: self.random.random(),
             // How often rows without a key came is not known where a sink keeps what comes twice.
             wants_whole: self.plan.keeps != Keeps::Everything,
-        });
+        };
+        self.operated_by(operator, options)
+    }
+
+    pub(crate) fn operated_by(&mut self, operator: Operator, options: Options) -> End {
+        self.operator = Some(operator);
         let end = self.process_with(options, CancellationToken::new());
         self.operator = None;
         end
     }
 
     fn process_with(&mut self, options: Options, stop: CancellationToken) -> End {
-        let operator = self.operator;
+        let (operator, streamed) = (self.operator.clone(), self.streamed.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -201,7 +212,7 @@ impl Run {
         let sink = Faulty::new(Sink::new(&self.target, &world), self.plan.faults, faults);
         let store = Arc::new(self.store.failing(self.plan.store_failures));
         let end = runtime.block_on(async move {
-            let source = Source::new(&world);
+            let source = Source::new(&world).streaming(streamed);
             let progress = Arc::new(Progress::default());
             let ends_by_itself = options.until == Until::Now || options.mode == Mode::Backfill;
             let (control, commands) = control();
@@ -305,9 +316,31 @@ impl Run {
         if self.plan.by_token {
             return self.by_token();
         }
+        if self.plan.grows {
+            self.growing();
+        }
         self.dying(Mode::Both, &Start::Now);
         self.following(Mode::Both, &Start::Now);
         self.target.events()
+    }
+
+    /// Processes that stream more and more of the tables, and die or come to an end; at last all are streamed.
+    fn growing(&mut self) {
+        let mut letters = ['u', 'm', 'p', 'v', 'l', 'w'];
+        letters.shuffle(&mut self.random);
+        for count in [1, 3] {
+            self.streamed = Streamed::WithLetter(letters[..count].to_vec());
+            let options = self.options(Mode::Both, Until::Forever);
+            let life = self.random.random_range(1..LIFE_STEPS);
+            self.world.crash_after(life);
+            if let End::Returned(result) = self.live(options)
+                && let Err(error) = *result
+            {
+                self.expect_allowed(&error);
+            }
+            self.world.revive();
+        }
+        self.streamed = Streamed::All;
     }
 
     fn by_token(&mut self) -> Vec<Event> {

@@ -11,9 +11,11 @@
 
 mod bootstrap;
 mod broken;
+mod conditions;
 mod copy;
 mod crash;
 mod driver;
 mod edges;
 mod filtered;
 mod operator;
+mod selection;

@@ -1,5 +1,6 @@
 //! Somebody who asks for bootstraps of the running stream, pauses, throttles and aborts them, by chance.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::bootstrap::{Action, BootstrapRequest, BootstrapState, Control, Limits};
@@ -11,75 +12,137 @@ use rand::{Rng, SeedableRng};
 /// Bootstraps asked for while the writers write.
 const ASKED_MAX: u64 = 6;
 
-/// What it does follows from this number.
+/// What it does follows from a number.
+#[derive(Debug, Clone)]
+pub(crate) enum Operator {
+    /// All that an operator does.
+    Busy {
+        /// What it does follows from this.
+        seed: u64,
+        /// Whether it asks for tables that have no ranges, too.
+        wants_whole: bool,
+    },
+    /// One bootstrap with a condition, after a while.
+    Once(u64, Arc<Mutex<Option<Span>>>),
+}
+
+/// Between which places of the log a bootstrap was asked for and over.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Operator {
-    pub(crate) seed: u64,
-    /// Whether it asks for tables that have no ranges, too.
-    pub(crate) wants_whole: bool,
+pub(crate) struct Span {
+    /// The stream had emitted this when it was asked for.
+    pub(crate) from: u64,
+    /// The log had this when it was over.
+    pub(crate) to: u64,
 }
 
 impl Operator {
-    /// Works until the writers are done and every bootstrap is over.
-    pub(crate) async fn work(self, control: &Control, progress: &Progress, world: &World) {
-        let mut random = StdRng::seed_from_u64(self.seed);
-        let mut asked = 0;
-        let mut is_quiet = false;
-        loop {
-            let pause = Duration::from_millis(random.random_range(1..2_000));
-            tokio::select! {
-                () = world.quiet(), if !is_quiet => is_quiet = true,
-                () = tokio::time::sleep(pause) => {}
+    /// Works until it has nothing more to do.
+    pub(crate) async fn work(&self, control: &Control, progress: &Progress, world: &World) {
+        match self {
+            Self::Busy { seed, wants_whole } => {
+                work(*seed, *wants_whole, control, progress, world).await;
             }
-            if progress.phase() != Phase::Streaming {
-                continue;
+            Self::Once(seed, span) => {
+                let found = once(*seed, control, progress, world).await;
+                *span.lock().expect("no panic") = Some(found);
             }
-            let bootstraps = progress.bootstraps();
-            let open: Vec<_> = bootstraps
-                .iter()
-                .filter(|found| !found.state.is_over())
-                .collect();
-            if is_quiet && open.is_empty() && asked > 0 {
-                return;
-            }
-            if is_quiet || asked == ASKED_MAX {
-                // What was paused must not stay so.
-                for paused in open
-                    .iter()
-                    .filter(|found| found.state == BootstrapState::Paused)
-                {
-                    let _ = control.act(paused.id, Action::Resume).await;
-                }
-            }
-            if asked < ASKED_MAX && (asked == 0 || random.random_bool(0.3)) {
-                let tables: [&[&str]; 3] = if self.wants_whole {
-                    [&["*.*"], &["shop.*"], &["*.*s"]]
-                } else {
-                    let ranged: &[&str] = &["*.n*", "*.pairs"];
-                    [ranged, ranged, &["*.numbers", "*.names", "*.pairs"]]
-                };
-                let tables = tables[random.random_range(0..3)].iter();
-                let request = BootstrapRequest {
-                    tables: tables.map(|&table| table.to_owned()).collect(),
-                    ..BootstrapRequest::default()
-                };
-                asked += u64::from(control.ask(request).await.is_ok());
-                continue;
-            }
-            let Some(one) = open.first().filter(|_| !is_quiet) else {
-                continue;
-            };
-            let limits = Limits {
-                rows_per_s: Some(random.random_range(1..50)),
-                bytes_per_s: random.random_bool(0.5).then_some(10_000),
-            };
-            let action = match random.random_range(0..10) {
-                0 => Action::Abort,
-                1..=3 => Action::Pause,
-                4..=6 => Action::Resume,
-                _ => Action::Limit(limits),
-            };
-            let _ = control.act(one.id, action).await;
         }
+    }
+}
+
+/// The only condition that the world knows.
+const CONDITION: &str = "meets";
+
+async fn once(seed: u64, control: &Control, progress: &Progress, world: &World) -> Span {
+    let mut random = StdRng::seed_from_u64(seed);
+    tokio::time::sleep(Duration::from_millis(random.random_range(1..5_000))).await;
+    while progress.phase() != Phase::Streaming {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let from = progress.position().parse().expect("a position");
+    let request = BootstrapRequest {
+        tables: vec!["*.*".to_owned()],
+        condition: Some(CONDITION.to_owned()),
+        ..BootstrapRequest::default()
+    };
+    let id = control.ask(request).await.expect("an answer").id;
+    let is_over = || {
+        let list = progress.bootstraps();
+        list.iter()
+            .any(|found| found.id == id && found.state.is_over())
+    };
+    while !is_over() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let to = world
+        .history()
+        .changes
+        .last()
+        .map_or(0, |change| change.position);
+    Span { from, to }
+}
+
+/// Works until the writers are done and every bootstrap is over.
+async fn work(seed: u64, wants_whole: bool, control: &Control, progress: &Progress, world: &World) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut asked = 0;
+    let mut is_quiet = false;
+    loop {
+        let pause = Duration::from_millis(random.random_range(1..2_000));
+        tokio::select! {
+            () = world.quiet(), if !is_quiet => is_quiet = true,
+            () = tokio::time::sleep(pause) => {}
+        }
+        if progress.phase() != Phase::Streaming {
+            continue;
+        }
+        let bootstraps = progress.bootstraps();
+        let open: Vec<_> = bootstraps
+            .iter()
+            .filter(|found| !found.state.is_over())
+            .collect();
+        if is_quiet && open.is_empty() && asked > 0 {
+            return;
+        }
+        if is_quiet || asked == ASKED_MAX {
+            // What was paused must not stay so.
+            for paused in open
+                .iter()
+                .filter(|found| found.state == BootstrapState::Paused)
+            {
+                let _ = control.act(paused.id, Action::Resume).await;
+            }
+        }
+        if asked < ASKED_MAX && (asked == 0 || random.random_bool(0.3)) {
+            let tables: [&[&str]; 3] = if wants_whole {
+                [&["*.*"], &["shop.*"], &["*.*s"]]
+            } else {
+                let ranged: &[&str] = &["*.n*", "*.pairs"];
+                [ranged, ranged, &["*.numbers", "*.names", "*.pairs"]]
+            };
+            let tables = tables[random.random_range(0..3)].iter();
+            let conditional = !wants_whole && random.random_bool(0.3);
+            let request = BootstrapRequest {
+                tables: tables.map(|&table| table.to_owned()).collect(),
+                condition: conditional.then(|| CONDITION.to_owned()),
+                ..BootstrapRequest::default()
+            };
+            asked += u64::from(control.ask(request).await.is_ok());
+            continue;
+        }
+        let Some(one) = open.first().filter(|_| !is_quiet) else {
+            continue;
+        };
+        let limits = Limits {
+            rows_per_s: Some(random.random_range(1..50)),
+            bytes_per_s: random.random_bool(0.5).then_some(10_000),
+        };
+        let action = match random.random_range(0..10) {
+            0 => Action::Abort,
+            1..=3 => Action::Pause,
+            4..=6 => Action::Resume,
+            _ => Action::Limit(limits),
+        };
+        let _ = control.act(one.id, action).await;
     }
 }
