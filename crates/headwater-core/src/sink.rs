@@ -44,7 +44,9 @@ pub struct Capabilities {
 /// Where batches go.
 ///
 /// Batches arrive in order, from one task. Order is kept for each key. No method is cancel-safe: the engine lets a
-/// write end, within the sink's own deadlines.
+/// write end, within the sink's own deadlines. Only a run that was told to stop loses its patience
+/// ([`Options::stop_within`](crate::engine::Options::stop_within)): it drops the write and then the sink, which must not outlive
+/// that by much.
 ///
 /// A sink that keeps the checkpoint ([`Capabilities::keeps_checkpoint`]) is used a little differently. The engine calls
 /// [`Sink::recover`] and goes on from the checkpoint it gives back; then [`Sink::open`], without a mark; then [`Sink::write`]

@@ -1,7 +1,8 @@
 //! The thread that speaks with Kafka. It owns the producer, hands records over, serves delivery reports, and runs
 //! transactions. Every wait has a bound: the client's own, or "nothing was acknowledged for so long".
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,12 @@ pub(crate) enum Job {
     Commit { document: Value, reply: Reply<()> },
 }
 
-/// Starts the thread. It ends when the sender is dropped.
-pub(crate) fn start(options: KafkaOptions, failpoints: Failpoints) -> Result<mpsc::Sender<Job>> {
+/// Starts the thread. It ends when the sender is dropped; with `is_given_up`, in the middle of a wait for acknowledgements.
+pub(crate) fn start(
+    options: KafkaOptions,
+    failpoints: Failpoints,
+    is_given_up: Arc<AtomicBool>,
+) -> Result<mpsc::Sender<Job>> {
     let (jobs, receive) = mpsc::channel();
     let worker = Worker {
         keeper: options.exactly_once.clone().map(Keeper::new),
@@ -55,6 +60,7 @@ pub(crate) fn start(options: KafkaOptions, failpoints: Failpoints) -> Result<mps
         cluster: None,
         batch_bytes_max: None,
         in_transaction: false,
+        is_given_up,
     };
     std::thread::Builder::new()
         .name("kafka".to_owned())
@@ -85,6 +91,8 @@ struct Worker {
     batch_bytes_max: Option<usize>,
     keeper: Option<Keeper>,
     in_transaction: bool,
+    /// Nobody waits for an answer any more.
+    is_given_up: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -261,7 +269,7 @@ impl Worker {
     fn hand_over_one(&self, producer: &Producer, records: &Records, record: &Record) -> Result<()> {
         let topic = records.topics.get(record.topic).map_or("", |name| name);
         let value = record.value.as_ref().map(|range| records.slice(range));
-        let mut patience = Patience::new(producer, self.options.acknowledge_within);
+        let mut patience = self.patience(producer);
         loop {
             let mut next = BaseRecord::to(topic)
                 .partition(record.partition)
@@ -289,10 +297,19 @@ impl Worker {
         }
     }
 
+    fn patience(&self, producer: &Producer) -> Patience<'_> {
+        Patience {
+            limit: self.options.acknowledge_within,
+            since: Instant::now(),
+            acknowledged: producer.context().acknowledged.load(Ordering::Relaxed),
+            is_given_up: &self.is_given_up,
+        }
+    }
+
     /// Waits until all in-sync replicas have everything.
     fn drain(&self) -> Result<()> {
         let producer = producer(&self.producer)?;
-        let mut patience = Patience::new(producer, self.options.acknowledge_within);
+        let mut patience = self.patience(producer);
         loop {
             check(producer)?;
             // It asks the client to send what lingers, and does not wait.
@@ -419,22 +436,18 @@ pub(crate) fn commit_transaction(producer: &Producer, limit: Duration) -> Result
 }
 
 /// How long nothing may be acknowledged.
-struct Patience {
+struct Patience<'a> {
     limit: Duration,
     since: Instant,
     acknowledged: u64,
+    is_given_up: &'a AtomicBool,
 }
 
-impl Patience {
-    fn new(producer: &Producer, limit: Duration) -> Self {
-        Self {
-            limit,
-            since: Instant::now(),
-            acknowledged: producer.context().acknowledged.load(Ordering::Relaxed),
-        }
-    }
-
+impl Patience<'_> {
     fn check(&mut self, producer: &Producer) -> Result<()> {
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Cancelled, "the sink was dropped"));
+        }
         let acknowledged = producer.context().acknowledged.load(Ordering::Relaxed);
         if acknowledged != self.acknowledged {
             self.acknowledged = acknowledged;

@@ -29,6 +29,9 @@ use crate::terminal::{self, Console, EventStream};
 /// How long a run that was told to stop may go on connecting.
 const STOP_WHILE_STARTING: Duration = Duration::from_secs(1);
 
+/// What is said where a stop did not wait for the sink.
+const COMES_AGAIN: &str = "what was not acknowledged comes again with the next run";
+
 /// Runs, from the checkpoint or the beginning, to the end or a signal.
 pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<Exit> {
     let source = source::open_for_run(settings);
@@ -62,6 +65,9 @@ pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<E
     match result? {
         Some(summary) => {
             conclude(settings, console, &summary);
+        }
+        None if progress.rows_snapshot() + progress.rows_live() > 0 => {
+            tracing::info!("stopped; {COMES_AGAIN}");
         }
         None => tracing::info!("stopped before anything was read"),
     }
@@ -108,6 +114,7 @@ async fn drive(
         trigger: (settings.asking.as_ref())
             .map(|asking| headwater_mysql::trigger::asking(&asking.client)),
         configuration: configuration(settings, &sink.name()),
+        stop_within: settings.stop_within,
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()
     };
@@ -317,6 +324,7 @@ fn conclude(settings: &Settings, console: &Console, summary: &Summary) {
             changes,
             "stopped; everything that was taken is written"
         ),
+        Ended::Abandoned => tracing::warn!(rows, changes, "stopped; {COMES_AGAIN}"),
         Ended::SinkClosed => {
             tracing::info!(rows, changes, "the reader of the output has gone; ended")
         }
@@ -326,7 +334,7 @@ fn conclude(settings: &Settings, console: &Console, summary: &Summary) {
     }
     match (&summary.token, summary.ended) {
         (Some(token), Ended::Complete) => hand_off(settings, console, token),
-        (_, Ended::Stopped) if settings.checkpoint.is_some() => {
+        (_, Ended::Stopped | Ended::Abandoned) if settings.checkpoint.is_some() => {
             tracing::info!("the copy is not complete: the same command goes on with it");
         }
         _ => {}

@@ -49,6 +49,10 @@ pub(crate) struct File {
     /// How many connections read the snapshot side by side. 2 if not given.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) readers: Option<u16>,
+    /// How many seconds a run that was told to stop waits for its sink. 10 if not given. What is not acknowledged by then comes
+    /// again with the next run.
+    #[schemars(range(min = 1, max = 3600))]
+    pub(crate) stop_within_s: Option<u16>,
     /// What is said about the run, on standard error.
     pub(crate) log: Option<Log>,
     /// HTTP: the run's status and metrics, and bootstraps asked for. Off unless this or `--http` is given.

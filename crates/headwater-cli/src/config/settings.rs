@@ -1,6 +1,7 @@
 //! What a command is to do: the file's values with the command line's over them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_core::Result;
 use headwater_core::engine;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) start: StartAt,
     pub(crate) until: engine::Until,
     pub(crate) readers: usize,
+    /// How long a stop waits for the sink.
+    pub(crate) stop_within: Duration,
     pub(crate) split_rows: Option<u64>,
     /// The column that the file would have pieces cut by.
     pub(crate) partition_column: Option<String>,
@@ -327,6 +330,10 @@ impl Settings {
             start: StartAt::Now,
             until: engine::Until::Forever,
             readers: readers.map_or(engine::Options::default().readers, usize::from),
+            stop_within: (file.stop_within_s)
+                .map_or(engine::Options::default().stop_within, |seconds| {
+                    Duration::from_secs(seconds.into())
+                }),
             partition_column: split_rows.and(parts.and_then(|parts| parts.column.clone())),
             split_rows,
             sink,

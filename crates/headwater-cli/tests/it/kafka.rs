@@ -13,7 +13,7 @@ use super::command::run_in;
 use super::server::{server, shop};
 
 /// Keys and values of a topic's first partitions, in order.
-fn read(bootstrap: &str, topic: &str, partitions: i32) -> Vec<(String, String)> {
+pub(super) fn read(bootstrap: &str, topic: &str, partitions: i32) -> Vec<(String, String)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "cli")

@@ -17,5 +17,6 @@ mod kills;
 mod processes;
 mod requests;
 mod server;
+mod stops;
 mod streams;
 mod warnings;

@@ -16,6 +16,7 @@ mod follow;
 mod marks;
 mod note;
 mod options;
+mod patience;
 mod requests;
 mod scan;
 mod selection;
@@ -38,7 +39,7 @@ use crate::batch::Batch;
 use crate::bootstrap::Commands;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::position::SourceIdentity;
+use crate::position::{HandoffToken, SourceIdentity};
 use crate::progress::{Phase, Progress};
 use crate::sink::{CheckpointStore, Sink};
 use crate::source::{LiveSource, LogPoint, Source};
@@ -49,7 +50,8 @@ use writer::WriterHandle;
 /// Copies and follows `source` into `sink`, from where the checkpoint in `store` stands, until the options' end or `stop`.
 ///
 /// # Errors
-/// Whatever is permanent; what may pass is tried again, from the last durable point, until the options' retries are used up.
+/// Whatever is permanent; what may pass is tried again, from the last durable point, until the options' retries are used up or
+/// `stop` is cancelled, which ends the run as [`Ended::Abandoned`].
 /// Failures before anything was reached at all (a wrong address, say) are returned at once.
 pub async fn run<S: Source, K: Sink>(
     source: &S,
@@ -92,7 +94,10 @@ pub async fn run<S: Source, K: Sink>(
         if written != last_written {
             (attempt, last_written) = (0, written);
         }
-        if !error.is_temporary() || stop.is_cancelled() || options.retry.is_exhausted(attempt) {
+        if error.is_temporary() && stop.is_cancelled() {
+            return Ok(abandoned(&progress, &error));
+        }
+        if !error.is_temporary() || options.retry.is_exhausted(attempt) {
             progress.set_phase(Phase::Ended);
             return Err(error);
         }
@@ -105,9 +110,25 @@ pub async fn run<S: Source, K: Sink>(
         progress.set_phase(Phase::Waiting);
         attempt += 1;
         tokio::select! {
-            () = stop.cancelled() => return Err(error),
+            () = stop.cancelled() => return Ok(abandoned(&progress, &error)),
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// The end of a run that was told to stop while it waited for what `error` says.
+fn abandoned(progress: &Progress, error: &Error) -> Summary {
+    tracing::warn!("stopped without waiting for it to pass: {error}");
+    progress.set_phase(Phase::Ended);
+    summary(Ended::Abandoned, None, progress)
+}
+
+fn summary(ended: Ended, token: Option<HandoffToken>, progress: &Progress) -> Summary {
+    Summary {
+        ended,
+        token,
+        rows_snapshot: progress.rows_snapshot(),
+        rows_live: progress.rows_live(),
     }
 }
 
@@ -217,9 +238,9 @@ impl<S: Source> Shared<'_, S> {
             taken,
             Arc::clone(self.store),
             checkpoint.clone(),
-            self.options.checkpoint_interval,
-            self.options.rows.as_ref(),
+            self.options,
             Arc::clone(self.progress),
+            self.stop.clone(),
         );
         let writing = tokio::spawn(writer.run());
         let bootstraps = Bootstraps::new(checkpoint.bootstraps.clone(), Arc::clone(self.progress));
@@ -252,19 +273,19 @@ impl<S: Source> Shared<'_, S> {
         // The writer's failure is the cause of whatever went wrong after it.
         let ended = match (written, result) {
             (Err(error), _) if error.kind() == ErrorKind::SinkClosed => Ended::SinkClosed,
+            (Err(error), _) if error.kind() == ErrorKind::Cancelled && self.stop.is_cancelled() => {
+                // Dropped in the middle of a wait, it is not to be used again: the run is over.
+                return Ok(summary(Ended::Abandoned, None, self.progress));
+            }
             (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
             (Ok(()), Ok(ended)) => ended,
         };
-        Ok(Summary {
-            ended,
-            token: if state.copy_is_complete() {
-                state.token()?
-            } else {
-                None
-            },
-            rows_snapshot: self.progress.rows_snapshot(),
-            rows_live: self.progress.rows_live(),
-        })
+        let token = if state.copy_is_complete() {
+            state.token()?
+        } else {
+            None
+        };
+        Ok(summary(ended, token, self.progress))
     }
 }
 

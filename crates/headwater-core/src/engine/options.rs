@@ -72,6 +72,9 @@ pub struct Options {
     pub trigger: Option<Trigger>,
     /// How often progress is saved.
     pub checkpoint_interval: Duration,
+    /// How long a run that was told to stop waits for its sink, in all. Then it ends without another checkpoint, and what
+    /// was not acknowledged comes again with the next run.
+    pub stop_within: Duration,
     /// Which rows go out; none: all.
     pub rows: Option<RowFilter>,
     /// What a checkpoint must agree with: tables, conditions, filter, sink, format.
@@ -94,6 +97,7 @@ impl Default for Options {
             bootstrap_tables: 1,
             trigger: None,
             checkpoint_interval: Duration::from_secs(1),
+            stop_within: Duration::from_secs(10),
             rows: None,
             configuration: Value::Null,
             run_name: "run".into(),
@@ -109,6 +113,8 @@ pub enum Ended {
     Complete,
     /// It was told to stop; everything accepted is durable.
     Stopped,
+    /// It was told to stop while its sink or source did not answer: what was not acknowledged comes again with the next run.
+    Abandoned,
     /// The reader of its output has gone.
     SinkClosed,
 }
@@ -118,7 +124,7 @@ pub enum Ended {
 pub struct Summary {
     /// How it ended.
     pub ended: Ended,
-    /// From where a live stream can go on; none while a copy is not complete.
+    /// From where a live stream can go on; none while a copy is not complete, nor where it was abandoned.
     pub token: Option<HandoffToken>,
     /// Snapshot rows that went out, in this process.
     pub rows_snapshot: u64,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::RowFilter;
+use super::Options;
 use super::note::Note;
+use super::patience::Patience;
 use super::sieve::Sieve;
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
@@ -105,7 +107,7 @@ impl<P: Position> WriterHandle<P> {
         Ok(())
     }
 
-    /// Resolves when the writer has ended, which it does by itself only after a failure.
+    /// Resolves when the writer has ended, which it does by itself only after a failure, or where it lost its patience.
     pub(super) async fn gone(&self) {
         self.work.closed().await;
     }
@@ -126,6 +128,8 @@ pub(super) struct Writer<P, K> {
     checkpoint: Checkpoint<P>,
     interval: Duration,
     progress: Arc<Progress>,
+    /// How long the sink may take once the run was told to stop.
+    patience: Patience,
     /// Rows or notes since the last save.
     dirty: bool,
     /// Something is going out that cannot be taken up in the middle: nothing may be saved until it is whole.
@@ -139,9 +143,9 @@ pub(super) fn writer<P: Position, K: Sink>(
     sink: K,
     store: Arc<dyn CheckpointStore>,
     checkpoint: Checkpoint<P>,
-    interval: Duration,
-    rows: Option<&RowFilter>,
+    options: &Options,
     progress: Arc<Progress>,
+    stop: CancellationToken,
 ) -> (Writer<P, K>, WriterHandle<P>) {
     let (send, receive) = mpsc::channel(QUEUE_BATCHES);
     let (durable, watch) = watch::channel(None);
@@ -152,6 +156,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         durable: watch,
         progress: Arc::clone(&progress),
     };
+    let rows = options.rows.as_ref();
     let sieve = rows.map(|rows| Sieve::new(rows.clone(), checkpoint.rows_filtered));
     let writer = Writer {
         work: receive,
@@ -160,8 +165,9 @@ pub(super) fn writer<P: Position, K: Sink>(
         sink,
         store,
         checkpoint,
-        interval,
+        interval: options.checkpoint_interval,
         progress,
+        patience: Patience::new(stop, options.stop_within),
         dirty: false,
         held: false,
         sieve,
@@ -232,7 +238,8 @@ impl<P: Position, K: Sink> Writer<P, K> {
 
     async fn take(&mut self, batch: Batch, note: Note<P>) -> Result<()> {
         if !batch.is_empty() {
-            self.sink.write(&batch, Durability::Accepted).await?;
+            let written = self.sink.write(&batch, Durability::Accepted);
+            self.patience.wait(written).await?;
             self.progress.counters().wrote(&batch);
         }
         self.pool.give(batch);
@@ -265,7 +272,7 @@ impl<P: Position, K: Sink> Writer<P, K> {
             .caused_by(cause)
         })?;
         if keeps_checkpoint {
-            self.sink.commit(&document).await?;
+            self.patience.wait(self.sink.commit(&document)).await?;
         }
         // Where the sink has kept it, this is a copy.
         store_document(&self.store, document).await?;
@@ -278,7 +285,8 @@ impl<P: Position, K: Sink> Writer<P, K> {
     /// Waits until everything written is durable; says the sink's mark.
     async fn barrier(&mut self) -> Result<Value> {
         let nothing = Batch::new();
-        let Receipt::Durable(mark) = self.sink.write(&nothing, Durability::Durable).await? else {
+        let written = self.sink.write(&nothing, Durability::Durable);
+        let Receipt::Durable(mark) = self.patience.wait(written).await? else {
             return Err(Error::new(
                 ErrorKind::Internal,
                 "the sink answered a barrier with `accepted`",

@@ -2,7 +2,8 @@
 
 mod encode;
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use headwater_core::batch::Batch;
 use headwater_core::failpoint::{self, Failpoints};
@@ -30,6 +31,8 @@ pub struct KafkaSink {
     routes: Routes,
     failpoints: Failpoints,
     jobs: Option<mpsc::Sender<Job>>,
+    /// Tells the thread that it need not wait for acknowledgements any more.
+    is_given_up: Arc<AtomicBool>,
     /// The answer to the run of records that is being handed over.
     sent: Option<oneshot::Receiver<Result<Records>>>,
     /// An empty run with its memory.
@@ -48,6 +51,7 @@ impl KafkaSink {
             routes: Routes::new(encoder),
             failpoints: failpoint::installed(),
             jobs: None,
+            is_given_up: Arc::default(),
             sent: None,
             spare: Records::default(),
         })
@@ -55,8 +59,9 @@ impl KafkaSink {
 
     /// With failpoints of its own instead of the process's.
     #[must_use]
-    pub fn with_failpoints(self, failpoints: Failpoints) -> Self {
-        Self { failpoints, ..self }
+    pub fn with_failpoints(mut self, failpoints: Failpoints) -> Self {
+        self.failpoints = failpoints;
+        self
     }
 
     /// Has something done on the thread, which is started if it does not run.
@@ -64,7 +69,9 @@ impl KafkaSink {
         let jobs = match &self.jobs {
             Some(jobs) => jobs,
             None => {
-                let jobs = worker::start(self.options.clone(), self.failpoints.clone())?;
+                let is_given_up = Arc::clone(&self.is_given_up);
+                let jobs =
+                    worker::start(self.options.clone(), self.failpoints.clone(), is_given_up)?;
                 self.jobs.insert(jobs)
             }
         };
@@ -127,6 +134,13 @@ impl KafkaSink {
             self.routes.add(&topic, info);
         }
         Ok(())
+    }
+}
+
+/// What was not acknowledged is given up: the thread must not outlive the sink by a broker's outage.
+impl Drop for KafkaSink {
+    fn drop(&mut self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
     }
 }
 
