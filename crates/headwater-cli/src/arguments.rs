@@ -63,6 +63,9 @@ pub(crate) enum Command {
     )]
     Bootstrap(Bootstrap),
     /// Say where a checkpoint stands, and what the process that uses it is doing.
+    #[command(
+        override_usage = "headwater status [OPTIONS] --checkpoint <FILE>\n       headwater status [OPTIONS] --config <FILE>\n       headwater status [OPTIONS] --sink <SINK> --exactly-once --transactional-id <NAME>"
+    )]
     Status(Status),
     /// Print Maxwell's configuration as one of Headwater's, and say what became of each option.
     FromMaxwell(FromMaxwell),
@@ -324,11 +327,14 @@ pub(crate) enum Generated {
     Maxwell,
 }
 
+/// The command line of the run, whose flags say where its checkpoint is.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Status {
-    /// The checkpoint file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// As one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -349,7 +355,8 @@ impl Command {
             Self::Run(run) => Some(&run.source),
             Self::Backfill(backfill) => Some(&backfill.source),
             Self::Cdc(cdc) => Some(&cdc.source),
-            Self::Bootstrap(_) | Self::Status(_) | Self::FromMaxwell(_) | Self::Schema(_) => None,
+            Self::Status(status) => Some(&status.source),
+            Self::Bootstrap(_) | Self::FromMaxwell(_) | Self::Schema(_) => None,
         }
     }
 }

@@ -21,6 +21,33 @@ use crate::config::{ExactlyOnce, KafkaOptions, MissingTopics};
 use crate::error;
 use crate::worker::commit_transaction;
 
+/// The checkpoint of a transactional id as it was last committed; none if a run has taken it over and committed nothing yet.
+/// Nothing is written, and nobody is fenced off: a run may go on meanwhile.
+///
+/// # Errors
+/// `NotFound` if no run has used the id, `Configuration` without `exactly_once`, `SinkUnavailable`, `CheckpointDamaged`,
+/// `CheckpointForeign`.
+pub async fn read_checkpoint(options: &KafkaOptions) -> Result<Option<Value>> {
+    options.validate()?;
+    let settings = options.exactly_once.clone().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Configuration,
+            "the checkpoint is kept in Kafka only with `exactly_once`",
+        )
+        .hint("name the checkpoint's file")
+    })?;
+    let options = options.clone();
+    // The client's calls block.
+    let looked = tokio::task::spawn_blocking(move || Keeper::new(settings).look(&options));
+    looked.await.map_err(|cause| {
+        Error::new(
+            ErrorKind::Internal,
+            "reading the checkpoint was interrupted",
+        )
+        .caused_by(cause)
+    })?
+}
+
 const FORMAT: &str = "headwater checkpoint";
 const VERSION: u64 = 1;
 
@@ -63,6 +90,23 @@ impl Keeper {
             owner: format!("{number:032x}"),
             predecessor: None,
         }
+    }
+
+    /// What was last committed, as it is now.
+    fn look(&self, options: &KafkaOptions) -> Result<Option<Value>> {
+        // A producer that has not asked for its epoch: it only knows the topics.
+        let known = client::topics(&client::producer(options, None)?)?;
+        let stored = match known.contains_key(&self.topic) {
+            true => self.read(options, Isolation::CommittedByNow)?,
+            false => None,
+        };
+        let stored = stored.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no checkpoint")
+                .with("topic", &self.topic)
+                .with("transactional id", &self.settings.transactional_id)
+                .hint("check the `transactional_id`; a run writes it when it begins")
+        })?;
+        Ok(stored.checkpoint)
     }
 
     /// Whether this process may take over (again). A second time it may not, if somebody else has meanwhile.
@@ -181,9 +225,14 @@ impl Keeper {
         };
         let end = Instant::now() + CALL_TIMEOUT + self.settings.transaction_timeout;
         let mut consumer = client_of("read_uncommitted")?;
-        let (low, high) = watermarks(&consumer, &self.topic)?;
-        if isolation == Isolation::Committed {
+        let (low, mut high) = watermarks(&consumer, &self.topic)?;
+        if isolation != Isolation::Uncommitted {
             consumer = client_of("read_committed")?;
+        }
+        if isolation == Isolation::CommittedByNow {
+            high = watermarks(&consumer, &self.topic)?.1;
+        }
+        if isolation == Isolation::Committed {
             // Somebody else's open transaction in the same topic would hide what lies behind it.
             while watermarks(&consumer, &self.topic)?.1 < high {
                 if Instant::now() >= end {
@@ -268,7 +317,11 @@ impl Keeper {
 /// Which records are seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Isolation {
+    /// All that is committed, once no transaction is open.
     Committed,
+    /// What lies before the first transaction that is open.
+    CommittedByNow,
+    /// All.
     Uncommitted,
 }
 

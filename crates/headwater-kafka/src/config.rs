@@ -114,7 +114,8 @@ impl ExactlyOnce {
     }
 
     /// The topic of the checkpoint.
-    pub(crate) fn topic(&self) -> String {
+    #[must_use]
+    pub fn topic(&self) -> String {
         self.checkpoint_topic.clone().unwrap_or_else(|| {
             let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
             let id = self.transactional_id.chars();

@@ -18,5 +18,6 @@ mod sink;
 mod worker;
 
 pub use check::check;
+pub use checkpoint::read_checkpoint;
 pub use config::{ExactlyOnce, Header, KafkaOptions, MissingTopics, TooLarge, check_property};
 pub use sink::KafkaSink;

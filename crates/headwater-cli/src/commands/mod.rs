@@ -53,7 +53,7 @@ async fn command(
             let console = console(arguments.said, Log::default());
             return bootstrap::run(bootstrap, &console, lookup).await;
         }
-        Command::Status(status) => return status::run(status).await,
+        Command::Status(status) => return status::run(status, lookup).await,
         Command::FromMaxwell(old) => {
             let console = console(arguments.said, Log::default());
             return from_maxwell::run(&old.file, &console).map_err(Failure::Error);

@@ -1,21 +1,22 @@
-//! `headwater status`: where a checkpoint stands, and what the process that uses it is doing. Takes no lock: the file is read,
-//! and a process, if there is one, is asked through its socket.
+//! `headwater status`: where a checkpoint stands, and what the process that uses it is doing. Takes no lock and fences nobody
+//! off: the file is read, or the topic, and a process beside a file, if there is one, is asked through its socket.
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headwater_core::checkpoint::{Checkpoint, TableCopy};
 use headwater_core::position::Position;
 use headwater_core::{Error, ErrorKind, clock};
 use headwater_file::CheckpointFile;
+use headwater_kafka::KafkaOptions;
 use indicatif::{HumanBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arguments::Status;
-use crate::config::Failure;
+use crate::config::{Failure, Lookup, checkpoint_in, file_of, kafka_options, misused, sink_of};
 use crate::control::client::Client;
 use crate::control::find;
 use crate::control::view::{BootstrapView, StatusView};
@@ -26,20 +27,37 @@ use crate::terminal::{duration, percent};
 /// How long a process may take to say what it is doing.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Where a checkpoint is kept.
+enum Place {
+    File(PathBuf),
+    Kafka(Box<KafkaOptions>),
+}
+
+/// What was found there.
+struct Found {
+    /// The place, for people.
+    name: String,
+    document: Option<Value>,
+    live: Option<StatusView>,
+}
+
 /// Prints it.
-pub(crate) async fn run(status: &Status) -> Result<Exit, Failure> {
-    let path = &status.checkpoint;
-    let live = ask(path).await;
-    let Some(document) = CheckpointFile::read(path)? else {
-        let live = live.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "there is no checkpoint")
-                .with("file", path.display())
-                .hint("check the path; a run makes the file when it begins to copy")
-        })?;
+pub(crate) async fn run(status: &Status, lookup: Lookup<'_>) -> Result<Exit, Failure> {
+    let found = match place(status, lookup)? {
+        Place::File(path) => in_file(&path).await?,
+        Place::Kafka(options) => in_kafka(&options).await?,
+    };
+    let Found {
+        name,
+        document,
+        live,
+    } = found;
+    let Some(document) = document else {
         return Ok(super::schema::print(&if status.json {
             format!("{:#}\n", json!({ "phase": "starting", "process": live }))
         } else {
-            format!("{}: not written yet\n{}", path.display(), live_text(&live))
+            let live = live.as_ref().map(live_text).unwrap_or_default();
+            format!("{name}: not written yet\n{live}")
         }));
     };
     let checkpoint = read(document)?;
@@ -55,12 +73,66 @@ pub(crate) async fn run(status: &Status) -> Result<Exit, Failure> {
         object["process"] = json!(live);
         format!("{object:#}\n")
     } else {
-        let mut text = as_text(path, &checkpoint, clock::now_s());
+        let mut text = as_text(&name, &checkpoint, clock::now_s());
         text.push_str(&live.as_ref().map(live_text).unwrap_or_default());
         text.push_str(&bootstraps_text(&bootstraps));
         text
     };
     Ok(super::schema::print(&text))
+}
+
+/// Where the run of these flags keeps its checkpoint. Of a configuration that names a file nothing else is looked at: its secrets
+/// need not be there.
+fn place(status: &Status, lookup: Lookup<'_>) -> Result<Place, Failure> {
+    let (source, target) = (&status.source, &status.target);
+    if let Some(path) = &target.checkpoint {
+        return Ok(Place::File(path.clone()));
+    }
+    if let Some(config) = &source.config
+        && let Ok(path) = checkpoint_in(config, lookup)
+    {
+        return Ok(Place::File(path));
+    }
+    let file = file_of(source, lookup)?;
+    let sink = sink_of(target, &file, &mut Vec::new())?;
+    let kafka = kafka_options(&sink, target, &file)?;
+    let kafka = kafka.filter(|kafka| kafka.exactly_once.is_some());
+    kafka
+        .map(|kafka| Place::Kafka(Box::new(kafka)))
+        .ok_or_else(|| {
+            misused(
+                "no checkpoint is named",
+                "give --checkpoint FILE, or --config FILE or the flags that the run was started with",
+            )
+            .into()
+        })
+}
+
+async fn in_file(path: &Path) -> Result<Found, Error> {
+    let live = ask(path).await;
+    let document = CheckpointFile::read(path)?;
+    if document.is_none() && live.is_none() {
+        return Err(Error::new(ErrorKind::NotFound, "there is no checkpoint")
+            .with("file", path.display())
+            .hint("check the path; a run makes the file when it begins to copy"));
+    }
+    Ok(Found {
+        name: path.display().to_string(),
+        document,
+        live,
+    })
+}
+
+async fn in_kafka(options: &KafkaOptions) -> Result<Found, Error> {
+    let document = headwater_kafka::read_checkpoint(options).await?;
+    let exactly_once = options.exactly_once.as_ref();
+    let name = exactly_once.map(|it| format!("{} (topic {})", it.transactional_id, it.topic()));
+    Ok(Found {
+        name: name.unwrap_or_default(),
+        document,
+        // It has no socket: nobody knows where it runs.
+        live: None,
+    })
 }
 
 /// The process that uses the checkpoint, if there is one that answers.
@@ -219,8 +291,8 @@ fn as_json(checkpoint: &Checkpoint<AnyPosition>) -> Value {
     })
 }
 
-fn as_text(path: &Path, checkpoint: &Checkpoint<AnyPosition>, now_s: u64) -> String {
-    let mut out = format!("{}: {}\n", path.display(), phase_words(checkpoint));
+fn as_text(name: &str, checkpoint: &Checkpoint<AnyPosition>, now_s: u64) -> String {
+    let mut out = format!("{name}: {}\n", phase_words(checkpoint));
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(out, "  {name:<10}{value}");
     };
@@ -310,7 +382,7 @@ mod tests {
             table("orders", 9_876, &TableCoverage::read_at(CutId(1))),
             table("users", 4_500, &TableCoverage::unread()),
         ]);
-        insta::assert_snapshot!(as_text(Path::new("shop.checkpoint"), &checkpoint, 1_075), @r"
+        insta::assert_snapshot!(as_text("shop.checkpoint", &checkpoint, 1_075), @r"
         shop.checkpoint: copying the rows that are there
           source    mariadb abc
           written   1 min 15 s ago

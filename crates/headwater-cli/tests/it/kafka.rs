@@ -3,13 +3,14 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use headwater_servers::kafka;
+use headwater_servers::{Signal, kafka, send_signal};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
 
-use super::command::run_in;
+use super::command::{headwater, run_in};
 use super::server::{server, shop};
 
 /// Keys and values of a topic's first partitions, in order.
@@ -115,6 +116,84 @@ fn exactly_once_goes_on_from_what_kafka_holds_and_needs_no_file() {
     let other = run(&["--producer-partition-by", "primary_key"]);
     assert_eq!(other.code, 1, "{other:?}");
     assert!(other.err.contains("producer_partition_by"), "{other:?}");
+}
+
+#[test]
+fn the_status_of_a_run_is_read_from_kafka_and_the_run_goes_on() {
+    let url = shop("told");
+    let bootstrap = kafka::shared().unwrap();
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let topic = format!("told{since}");
+    let sink = format!("kafka:{bootstrap}/{topic}");
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = format!(
+        "sink: kafka\nkafka:\n  bootstrap_servers: {bootstrap}\n  kafka_topic: {topic}\n  \
+         exactly_once: true\n  transactional_id: {topic}\n"
+    );
+    fs::write(folder.path().join("k.yaml"), yaml).unwrap();
+    let flags = [
+        "--sink",
+        &sink,
+        "--exactly-once",
+        "--transactional-id",
+        &topic,
+    ];
+    let status = |words: &[&str]| run_in(folder.path(), &[&["status"], words].concat());
+    let by_file = ["--config", "k.yaml", "--json"];
+    let none = status(&by_file);
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.err.contains("there is no checkpoint"), "{none:?}");
+    let mut run = headwater()
+        .args(["run", &url])
+        .args(flags)
+        .current_dir(folder.path())
+        .stderr(fs::File::create(folder.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(180);
+    let place = |is_new: &dyn Fn(&Value) -> bool| loop {
+        let said = status(&by_file);
+        let told: Value = serde_json::from_str(&said.out).unwrap_or_default();
+        if told["phase"] == "copied" && is_new(&told["position"]) {
+            break told["position"].clone();
+        }
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(Instant::now() < end, "{said:?}\n{log}");
+    };
+    let first = place(&|_| true);
+    // Asked for time and again, it still commits: nobody fenced it off.
+    for id in 10..14 {
+        server()
+            .sql(&format!("INSERT INTO told.users VALUES ({id}, 'x')"))
+            .unwrap();
+        place(&|position| *position != first);
+    }
+    server()
+        .sql("INSERT INTO told.users VALUES (99, 'the last')")
+        .unwrap();
+    while !(read(&bootstrap, &topic, 3).iter()).any(|(_, event)| event.contains("the last")) {
+        assert!(Instant::now() < end, "the run was fenced off");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(run.try_wait().unwrap().is_none());
+    // The flags of the run say the same, to people.
+    let said = status(&[&[url.as_str()], &flags[..]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    for words in [
+        topic.as_str(),
+        "the copy is complete",
+        "position",
+        "told.users",
+    ] {
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    }
+    send_signal(run.id(), Signal::Terminate).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    let unnamed = status(&["--sink", "null"]);
+    assert!(
+        unnamed.code == 2 && unnamed.err.contains("--checkpoint FILE"),
+        "{unnamed:?}"
+    );
 }
 
 #[test]
