@@ -162,6 +162,9 @@ pub(crate) struct BootstrapView {
     pub(crate) limits: Limits,
     /// When it was asked for, in seconds since 1970.
     pub(crate) asked_at_s: u64,
+    /// The time before which it is not begun, in seconds since 1970, where its request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before_s: Option<u64>,
     /// When its first row was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) began_at_s: Option<u64>,
@@ -225,6 +228,7 @@ impl BootstrapView {
             comment: request.comment.clone(),
             limits: request.limits.into(),
             asked_at_s: bootstrap.asked_at_s,
+            not_before_s: request.not_before_s,
             began_at_s: bootstrap.began_at_s,
             ended_at_s: bootstrap.ended_at_s,
             rows,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::command::{Said, headwater, run_in, said};
 use super::server::{server, shop};
 
-const TOKEN: &str = "hunter2-as-a-token";
+pub(super) const TOKEN: &str = "hunter2-as-a-token";
 
 /// A run, ended with the test.
 struct Run {
@@ -315,7 +315,7 @@ fn who_leaves_a_bootstrap_and_who_kills_its_run_are_told_that_it_goes_on() {
 }
 
 /// Asks over HTTP with a token.
-fn ask(port: u16, request: &str, token: &str, body: &str) -> (u16, String) {
+pub(super) fn ask(port: u16, request: &str, token: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let request = format!(
         "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -329,7 +329,7 @@ fn ask(port: u16, request: &str, token: &str, body: &str) -> (u16, String) {
     (code, body.to_owned())
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -354,6 +354,38 @@ fn the_same_is_had_over_http() {
     let (code, body) = ask(port, "PATCH /bootstraps/1", TOKEN, r#"{"state":"paused"}"#);
     assert_eq!(code, 409, "{body}");
     assert_eq!(run.events(&["\"type\":\"bootstrap\""]), 10);
+}
+
+#[test]
+fn a_bootstrap_that_is_to_begin_later_says_when() {
+    let url = shop("for_later");
+    server()
+        .sql(
+            "CREATE DATABASE later_requests; CREATE TABLE later_requests.bootstrap (id BIGINT AUTO_INCREMENT PRIMARY KEY, \
+             database_name VARCHAR(255), table_name VARCHAR(255), started_at DATETIME)",
+        )
+        .unwrap();
+    let port = free_port().to_string();
+    let run = Run::start(
+        &url,
+        &["--http", &port, "--schema-database", "later_requests"],
+    );
+    server()
+        .sql(
+            "INSERT INTO later_requests.bootstrap (database_name, table_name, started_at) \
+             VALUES ('for_later', 'users', NOW() + INTERVAL 10 DAY)",
+        )
+        .unwrap();
+    let when = "SELECT UNIX_TIMESTAMP(started_at) FROM later_requests.bootstrap";
+    let when: f64 = server().sql(when).unwrap().trim().parse().unwrap();
+    run.wait("it is asked for", || run.state("1")["state"] == "waiting");
+    let (_, body) = ask(port.parse().unwrap(), "GET /bootstraps/1", TOKEN, "");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    for one in [told, run.state("1")] {
+        assert_eq!(one["not_before_s"].as_f64(), Some(when), "{one}");
+    }
+    let listed = run.bootstrap(&["list"]);
+    assert!(listed.out.contains("begins in "), "{listed:?}");
 }
 
 #[test]

@@ -17,6 +17,10 @@ const NAMED_MAX: usize = 3;
 
 /// One line each, with what went wrong below.
 pub(crate) fn table(bootstraps: &[BootstrapView]) -> String {
+    table_at(bootstraps, clock::now_s())
+}
+
+fn table_at(bootstraps: &[BootstrapView], now_s: u64) -> String {
     let mut lines = vec![HEADS.map(str::to_owned)];
     lines.extend(bootstraps.iter().map(cells));
     let width = |column: usize| {
@@ -34,7 +38,7 @@ pub(crate) fn table(bootstraps: &[BootstrapView]) -> String {
         let Some(bootstrap) = index.checked_sub(1).and_then(|index| bootstraps.get(index)) else {
             continue;
         };
-        for remark in remarks(bootstrap) {
+        for remark in remarks(bootstrap, now_s) {
             let _ = writeln!(out, "{:width$}  {remark}", "", width = widths[0]);
         }
     }
@@ -59,8 +63,14 @@ fn cells(view: &BootstrapView) -> [String; 8] {
     ]
 }
 
-fn remarks(view: &BootstrapView) -> Vec<String> {
+fn remarks(view: &BootstrapView, now_s: u64) -> Vec<String> {
     let mut remarks = Vec::new();
+    if let Some(wait) = view.not_before_s.and_then(|at_s| at_s.checked_sub(now_s))
+        && !view.state.is_over()
+        && wait > 0
+    {
+        remarks.push(format!("begins in {}", duration(wait)));
+    }
     if let Some(condition) = &view.condition {
         remarks.push(format!("where {condition}"));
     }
@@ -160,12 +170,20 @@ mod tests {
             "limits": {}, "asked_at_s": 1, "rows": 0, "rows_estimated": 0, "percent": 0, "rows_per_second": 0.0,
             "tables": [{"table": "shop.users", "rows": 0, "rows_estimated": 0, "percent": 0, "done": false, "failed": "no such column"}],
         }));
-        insta::assert_snapshot!(table(&[running.clone(), failed]), @r"
+        let later = view(serde_json::json!({
+            "id": 13, "state": "waiting", "asked_for": ["shop.users"], "limits": {}, "asked_at_s": 1, "not_before_s": 4700,
+            "rows": 0, "rows_estimated": 20, "percent": 0, "rows_per_second": 0.0,
+            "tables": [{"table": "shop.users", "rows": 0, "rows_estimated": 20, "percent": 0, "done": false}],
+        }));
+        assert!(!table_at(std::slice::from_ref(&later), 4_700).contains("begins"));
+        insta::assert_snapshot!(table_at(&[running.clone(), failed, later], 1_075), @r"
         ID  STATE    DONE  ROWS                   RATE     LEFT  LIMIT                      TABLES
         3   running  45%   4,500 of about 10,000  2,000/s  3 s   20,000 rows/s, 5.00 MiB/s  shop.orders
             where status = 'open'
         12  failed   0%    0 of about 0                                                     shop.users
             shop.users: no such column
+        13  waiting  0%    0 of about 20                                                    shop.users
+            begins in 1 h 0 min
         ");
         insta::assert_snapshot!(sentence(&running), @"bootstrap 3 is running: shop.orders, 4,500 of about 10,000 rows, at most 20,000 rows/s, 5.00 MiB/s");
     }
