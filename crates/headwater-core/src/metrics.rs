@@ -56,7 +56,7 @@ const TAIL: &str = "
 | `kind` | `bootstrap`, `insert`, `update`, `delete`, `truncate`, `ddl` |
 | `database`, `table` | a table's; of the tables after the first 2,000, `(others)` |
 | `error` | the kind of the error, as [exit codes](exit-codes.md) list them |
-| `state` | of tables: `left`, `done`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
+| `state` | of tables: `left`, `done`, and of a bootstrap's `failed`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
 | `id` | the number of a bootstrap, as `headwater bootstrap list` shows it |
 
 ## What to watch

@@ -1,6 +1,5 @@
 //! What a run is doing right now, for people: counters that the engine moves and a terminal or status page reads.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,8 +55,6 @@ impl Phase {
     }
 }
 
-const NOTICES_MAX: usize = 64;
-
 /// One table's first copy.
 #[derive(Debug)]
 pub struct TableProgress {
@@ -100,7 +97,6 @@ pub struct Progress {
     last_change_s: AtomicU64,
     tables: Mutex<Arc<Vec<Arc<TableProgress>>>>,
     position: Mutex<String>,
-    notices: Mutex<VecDeque<String>>,
     bootstraps: Mutex<Arc<Vec<Bootstrap>>>,
     counters: Counters,
 }
@@ -158,22 +154,10 @@ impl Progress {
         &self.counters
     }
 
-    /// Takes the messages for the operator that came up since this was last asked.
-    #[must_use]
-    pub fn take_notices(&self) -> Vec<String> {
-        locked(&self.notices).drain(..).collect()
-    }
-
-    /// Says something to the operator. The oldest of more than 64 unread messages is dropped.
-    pub fn notice(&self, text: impl Into<String>) {
-        let text = text.into();
-        tracing::warn!("{text}");
+    /// Says something to the operator: a warning in the log, which is counted.
+    pub fn notice(&self, text: impl AsRef<str>) {
+        tracing::warn!("{}", text.as_ref());
         self.counters.noticed();
-        let mut notices = locked(&self.notices);
-        if notices.len() == NOTICES_MAX {
-            notices.pop_front();
-        }
-        notices.push_back(text);
     }
 
     /// Says what the run is doing: for whoever drives one.

@@ -1,6 +1,8 @@
 //! Kafka as a person uses it from the command line.
 
 use std::fs;
+use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use headwater_servers::{Signal, kafka, send_signal};
@@ -118,6 +120,13 @@ fn exactly_once_goes_on_from_what_kafka_holds_and_needs_no_file() {
     assert!(other.err.contains("producer_partition_by"), "{other:?}");
 }
 
+fn start(folder: &Path, words: &[&str]) -> Child {
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut command = headwater();
+    command.args(words).current_dir(folder).stderr(log);
+    command.spawn().unwrap()
+}
+
 #[test]
 fn the_status_of_a_run_is_read_from_kafka_and_the_run_goes_on() {
     let url = shop("told");
@@ -143,13 +152,7 @@ fn the_status_of_a_run_is_read_from_kafka_and_the_run_goes_on() {
     let none = status(&by_file);
     assert_eq!(none.code, 1, "{none:?}");
     assert!(none.err.contains("there is no checkpoint"), "{none:?}");
-    let mut run = headwater()
-        .args(["run", &url])
-        .args(flags)
-        .current_dir(folder.path())
-        .stderr(fs::File::create(folder.path().join("log")).unwrap())
-        .spawn()
-        .unwrap();
+    let mut run = start(folder.path(), &[&["run", &url], &flags[..]].concat());
     let end = Instant::now() + Duration::from_secs(180);
     let place = |is_new: &dyn Fn(&Value) -> bool| loop {
         let said = status(&by_file);
@@ -189,7 +192,12 @@ fn the_status_of_a_run_is_read_from_kafka_and_the_run_goes_on() {
     }
     send_signal(run.id(), Signal::Terminate).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(0));
-    let unnamed = status(&["--sink", "null"]);
+}
+
+#[test]
+fn a_status_without_a_checkpoint_says_how_to_name_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let unnamed = run_in(folder.path(), &["status", "--sink", "null"]);
     assert!(
         unnamed.code == 2 && unnamed.err.contains("--checkpoint FILE"),
         "{unnamed:?}"

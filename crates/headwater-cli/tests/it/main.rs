@@ -16,6 +16,7 @@ mod kafka;
 mod kills;
 mod processes;
 mod requests;
+mod scrape;
 mod server;
 mod stops;
 mod streams;
