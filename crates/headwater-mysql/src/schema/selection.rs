@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_core::filter::Filter;
+use headwater_core::filter::{Action, Filter, Pattern, Rule};
 use headwater_core::schema::TableName;
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,19 @@ impl Selection {
     pub fn with(self, table: &TableName) -> Self {
         if self.has(table) {
             return self;
+        }
+        if let Self::Filtered { all, filter } = self {
+            let mut rules = filter.rules().to_vec();
+            rules.push(Rule {
+                action: Action::Include,
+                database: Pattern::Name(table.database.to_string()),
+                table: Pattern::Name(table.table.to_string()),
+                column: None,
+            });
+            return Self::Filtered {
+                all: Box::new(all.with(table)),
+                filter: Filter::new(rules),
+            };
         }
         let databases = self.databases().to_vec();
         let mut tables = self.tables().to_vec();
