@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod counters;
 pub mod coverage;
+pub mod dead_letters;
 pub mod ddl;
 pub mod engine;
 pub mod error;

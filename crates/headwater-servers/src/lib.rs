@@ -44,6 +44,7 @@ mod flavor;
 mod guard;
 mod install;
 mod instance;
+pub mod iotdb;
 pub mod kafka;
 pub mod maven;
 mod port;

@@ -1,0 +1,18 @@
+//! Apache IoTDB as a sink: rows become points of time series.
+//!
+//! Each mapped table's rows are gathered in [tablets](tablet), column by column; a device's tablets go over one connection, in
+//! order, so that what is written later is what stays. A row counts as durable only once IoTDB has answered for it. What
+//! happens to updates and deletes is [`config::Policy`]; what IoTDB refuses for good is told apart row by row and goes to the
+//! dead letters, or ends the run.
+
+mod client;
+pub mod config;
+mod convert;
+mod error;
+pub(crate) mod mapping;
+mod sink;
+mod tablet;
+mod time;
+
+pub use config::IotdbOptions;
+pub use sink::{Counted, Counts, IotdbSink};

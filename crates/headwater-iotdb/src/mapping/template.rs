@@ -1,0 +1,225 @@
+//! The path of a device, with columns in it: `root.plant.pump_{pumpId}`, or `root.plant.${pumpId}`.
+
+use std::fmt::Write as _;
+
+use headwater_core::{Error, ErrorKind, Result};
+
+/// A device's path with places for columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    nodes: Vec<Vec<Part>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Column(String),
+}
+
+impl Template {
+    /// Reads a template. Dots part its nodes, but not within `{…}` or back-quotes.
+    ///
+    /// # Errors
+    /// `Configuration`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let refuse = |what: &'static str| {
+            Err(Error::new(ErrorKind::Configuration, what)
+                .with("template", text)
+                .hint("write a path with columns in braces, such as root.plant.pump_{pumpId}"))
+        };
+        let mut nodes = vec![Vec::new()];
+        let mut literal = String::new();
+        let mut quoted = false;
+        let mut chars = text.chars().peekable();
+        let end = |nodes: &mut Vec<Vec<Part>>, literal: &mut String| {
+            if let Some(node) = nodes.last_mut()
+                && !literal.is_empty()
+            {
+                node.push(Part::Text(std::mem::take(literal)));
+            }
+        };
+        while let Some(c) = chars.next() {
+            match c {
+                '`' if quoted && chars.peek() == Some(&'`') => {
+                    chars.next();
+                    literal.push('`');
+                }
+                '`' => quoted = !quoted,
+                '$' if chars.peek() == Some(&'{') => {}
+                '{' => {
+                    end(&mut nodes, &mut literal);
+                    let mut column = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('}') => break,
+                            Some('{') | None => {
+                                return refuse("a device template has a brace that is not closed");
+                            }
+                            Some(c) => column.push(c),
+                        }
+                    }
+                    let column = column.trim().to_owned();
+                    if column.is_empty() {
+                        return refuse("a device template has braces without a column");
+                    }
+                    if let Some(node) = nodes.last_mut() {
+                        node.push(Part::Column(column));
+                    }
+                }
+                '}' => return refuse("a device template has a brace that was not opened"),
+                '.' if !quoted => {
+                    end(&mut nodes, &mut literal);
+                    nodes.push(Vec::new());
+                }
+                c => literal.push(c),
+            }
+        }
+        end(&mut nodes, &mut literal);
+        if quoted {
+            return refuse("a device template has a back-quote that is not closed");
+        }
+        if nodes.iter().any(Vec::is_empty) {
+            return refuse("a device template has an empty node");
+        }
+        Ok(Self { nodes })
+    }
+
+    /// Whether it begins as every path of the tree model does, and has more than that.
+    pub(crate) fn is_path(&self) -> bool {
+        self.nodes.len() > 1 && self.nodes[0] == [Part::Text("root".to_owned())]
+    }
+
+    /// The columns in it, each once.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let mut columns = Vec::new();
+        for part in self.nodes.iter().flatten() {
+            if let Part::Column(column) = part
+                && !columns.contains(&column.as_str())
+            {
+                columns.push(column.as_str());
+            }
+        }
+        columns
+    }
+
+    /// Appends the path; `value` appends a column's text, or says why there is none.
+    pub(crate) fn render(
+        &self,
+        out: &mut String,
+        mut value: impl FnMut(&str, &mut String) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut node = String::new();
+        for (at, parts) in self.nodes.iter().enumerate() {
+            if at > 0 {
+                out.push('.');
+            }
+            node.clear();
+            for part in parts {
+                match part {
+                    Part::Text(text) => node.push_str(text),
+                    Part::Column(column) => value(column, &mut node)?,
+                }
+            }
+            if node.is_empty() {
+                return Err("the device's path has an empty node".to_owned());
+            }
+            push_node(out, &node);
+        }
+        Ok(())
+    }
+}
+
+/// Whether IoTDB takes a node as it stands: letters, digits, underscores and the range of CJK and beyond, not beginning with a
+/// digit. (apache/iotdb-docs, "Identifiers".)
+fn is_plain(node: &str) -> bool {
+    let begins = node.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    let allowed =
+        |c: char| c.is_ascii_alphanumeric() || c == '_' || ('\u{2E80}'..='\u{9FFF}').contains(&c);
+    begins && node.chars().all(allowed)
+}
+
+/// Appends a node of a path, in back-quotes where it needs them.
+pub(crate) fn push_node(out: &mut String, node: &str) {
+    if is_plain(node) {
+        out.push_str(node);
+        return;
+    }
+    out.push('`');
+    for c in node.chars() {
+        if c == '`' {
+            out.push('`');
+        }
+        out.push(c);
+    }
+    out.push('`');
+}
+
+/// A node of a path, in back-quotes where it needs them.
+pub(crate) fn node(text: &str) -> String {
+    let mut out = String::new();
+    push_node(&mut out, text);
+    out
+}
+
+/// A name of the table model, in double quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut out = String::from("\"");
+    for c in name.chars() {
+        if c == '"' {
+            out.push('"');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+/// A text in SQL.
+pub(crate) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    let _ = write!(out, "'{}'", text.replace('\'', "''"));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(template: &str, values: &[(&str, &str)]) -> Result<String, String> {
+        let template = Template::parse(template).map_err(|error| error.to_string())?;
+        let mut out = String::new();
+        template.render(&mut out, |column, node| {
+            let found = values.iter().find(|(name, _)| *name == column);
+            node.push_str(found.ok_or("none")?.1);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    #[test]
+    fn columns_take_their_places() {
+        let values = [("pumpId", "7"), ("site", "north"), ("odd", "a.b`c d")];
+        for (template, expected) in [
+            ("root.plant.pump_{pumpId}", "root.plant.pump_7"),
+            ("root.plant.${pumpId}", "root.plant.`7`"),
+            ("root.{site}.${site}_{pumpId}", "root.north.north_7"),
+            ("root.sg.{odd}", "root.sg.`a.b``c d`"),
+            ("root.`a.b`.{ pumpId }", "root.`a.b`.`7`"),
+            ("root.水泵.d", "root.水泵.d"),
+            ("root.sg.1a", "root.sg.`1a`"),
+        ] {
+            assert_eq!(rendered(template, &values).as_deref(), Ok(expected), "{template}");
+        }
+        assert!(rendered("root.{site}", &[("site", "")]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        for bad in ["", "root..d", "root.{a", "root.a}", "root.{}", "root.`a", "root.{a{b}}"] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Template::parse("root.{a}").unwrap().is_path());
+        assert!(!Template::parse("plant.{a}").unwrap().is_path());
+        assert!(!Template::parse("root").unwrap().is_path());
+    }
+}

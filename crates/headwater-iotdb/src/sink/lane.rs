@@ -1,0 +1,192 @@
+//! A lane: one connection, and the rows of the devices that go over it. Rows of a device are always on the same lane, and a
+//! lane sends one call after the other; so what is written later is what stays. While a call is on its way, what comes next is
+//! gathered.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use headwater_core::{Error, Result};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::pending::Pending;
+use super::send::Sender;
+
+/// A lane, as the sink sees it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something waits, or is to be sent at once.
+    filled: Notify,
+    /// Something was sent, or failed.
+    sent: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: Pending,
+    /// When what waits longest came.
+    since: Option<Instant>,
+    /// Bytes that are being sent.
+    sending_bytes: usize,
+    is_sending: bool,
+    /// Do not wait for company.
+    at_once: bool,
+    failure: Option<Error>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    /// Starts to send.
+    pub(crate) fn start(sender: Sender) -> Self {
+        let shared = Arc::<Shared>::default();
+        let stop = CancellationToken::new();
+        let work = work(shared.clone(), sender, stop.clone());
+        Self {
+            shared,
+            task: Some(tokio::spawn(work)),
+            stop,
+        }
+    }
+
+    /// Adds rows or deletes to what waits.
+    pub(crate) fn add<T>(&self, add: impl FnOnce(&mut Pending) -> T) -> T {
+        let mut state = self.shared.state();
+        let added = add(&mut state.pending);
+        if state.since.is_none() {
+            state.since = Some(Instant::now());
+        }
+        added
+    }
+
+    /// Tells the sending task that there is something.
+    pub(crate) fn wake(&self) {
+        self.shared.filled.notify_one();
+    }
+
+    /// Bytes that wait, and that are on their way.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let state = self.shared.state();
+        state.pending.size_bytes() + state.sending_bytes
+    }
+
+    /// Why it stands still, once.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.shared.state().failure.take()
+    }
+
+    /// Waits until something was sent.
+    pub(crate) async fn sent(&self) {
+        self.shared.sent.notified().await;
+    }
+
+    /// Waits until everything that was added is with IoTDB.
+    pub(crate) async fn drain(&self) -> Result<()> {
+        loop {
+            let sent = self.shared.sent.notified();
+            {
+                let mut state = self.shared.state();
+                if let Some(error) = state.failure.take() {
+                    return Err(error);
+                }
+                if state.pending.is_empty() && !state.is_sending {
+                    return Ok(());
+                }
+                state.at_once = true;
+            }
+            self.shared.filled.notify_one();
+            sent.await;
+        }
+    }
+
+    /// Ends the task, and what it has on its way.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            // A panic in it was said already.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) {
+    let stopped = async {
+        loop {
+            wait(&shared, sender.options.linger, sender.options.tablet_bytes_max).await;
+            let (deletes, slots) = {
+                let mut state = shared.state();
+                state.since = None;
+                state.at_once = false;
+                state.sending_bytes = state.pending.size_bytes();
+                state.is_sending = true;
+                state.pending.take()
+            };
+            let result = sender.send(deletes, slots).await;
+            let mut state = shared.state();
+            state.is_sending = false;
+            state.sending_bytes = 0;
+            let is_failed = result.is_err();
+            if let Err(error) = result {
+                state.failure = Some(error);
+            }
+            drop(state);
+            // Whoever waits next finds it, too.
+            shared.sent.notify_one();
+            if is_failed {
+                return;
+            }
+        }
+    };
+    let is_stopped = stop.run_until_cancelled(stopped).await.is_none();
+    if is_stopped {
+        sender.connection.close().await;
+    }
+}
+
+/// Until there is something, and it has waited for company, or is enough for a call, or is wanted at once.
+async fn wait(shared: &Shared, linger: Duration, enough_bytes: usize) {
+    loop {
+        let due = {
+            let state = shared.state();
+            match state.since {
+                Some(since) if !state.pending.is_empty() => {
+                    let is_enough = state.pending.size_bytes() >= enough_bytes;
+                    if state.at_once || is_enough || since.elapsed() >= linger {
+                        return;
+                    }
+                    Some(since + linger)
+                }
+                _ => None,
+            }
+        };
+        match due {
+            Some(due) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due) => {}
+                    () = shared.filled.notified() => {}
+                }
+            }
+            None => shared.filled.notified().await,
+        }
+    }
+}

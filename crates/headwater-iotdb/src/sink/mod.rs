@@ -1,0 +1,461 @@
+//! The sink: rows of mapped tables to tablets, lane by lane.
+
+mod counts;
+mod lane;
+mod letters;
+mod nodes;
+mod pending;
+mod send;
+
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use headwater_core::batch::{Batch, ChangeKind, Image, Row};
+use headwater_core::schema::{SchemaId, TableSchema};
+use headwater_core::sink::{Capabilities, Durability, Receipt, Sink};
+use headwater_core::{Error, ErrorKind, Result};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use counts::{Counted, Counts};
+
+use crate::client::{Session, SessionOptions};
+use crate::config::{DeletePolicy, IotdbOptions, Model, TimeUnit, UpdatePolicy};
+use crate::convert::Conversion;
+use crate::error;
+use crate::mapping::{Plan, node, quoted};
+use crate::time::Clock;
+use counts::Of;
+use lane::Lane;
+use letters::Letters;
+use nodes::Connection;
+use pending::Delete;
+use send::Sender;
+
+/// Batches are cut far below this by the engine; it is no bound of IoTDB's.
+const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Writes rows to Apache IoTDB. See [the crate](crate).
+#[derive(Debug)]
+pub struct IotdbSink {
+    options: Arc<IotdbOptions>,
+    counts: Arc<Counts>,
+    open: Option<Open>,
+    plans: FxHashMap<SchemaId, Option<Arc<Plan>>>,
+    device: String,
+    key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    lanes: Vec<Lane>,
+    letters: Arc<Letters>,
+    conversion: Conversion,
+}
+
+impl IotdbSink {
+    /// A sink that is not connected yet.
+    ///
+    /// # Errors
+    /// `Configuration`.
+    pub fn new(options: IotdbOptions) -> Result<Self> {
+        options.validate()?;
+        Ok(Self {
+            options: Arc::new(options),
+            counts: Arc::default(),
+            open: None,
+            plans: FxHashMap::default(),
+            device: String::new(),
+            key: Vec::new(),
+        })
+    }
+
+    /// The counters, which go on while the sink runs.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
+    async fn connect(&self) -> Result<Open> {
+        let letters = Arc::new(Letters::open(self.name(), &self.options.on_error)?);
+        let session_options = Arc::new(session_options(&self.options));
+        let mut session = any_session(&self.options, &session_options).await?;
+        let properties = session.properties().await?;
+        let precision = precision(&properties.precision)?;
+        let conversion = Conversion {
+            clock: Clock::new(&self.options.time, precision)?,
+            zero_is_null: self.options.time.zero_is_null,
+        };
+        create_databases(&mut session, &self.options).await?;
+        session.close().await;
+        let lane = |number: usize| {
+            Lane::start(Sender {
+                connection: Connection::new(&self.options.nodes, number, session_options.clone()),
+                options: self.options.clone(),
+                counts: self.counts.clone(),
+                letters: letters.clone(),
+            })
+        };
+        Ok(Open {
+            lanes: (0..self.options.connections).map(lane).collect(),
+            letters,
+            conversion,
+        })
+    }
+
+    fn plan(
+        plans: &mut FxHashMap<SchemaId, Option<Arc<Plan>>>,
+        options: &IotdbOptions,
+        conversion: &Conversion,
+        schema: &TableSchema,
+    ) -> Result<Option<Arc<Plan>>> {
+        if let Some(plan) = plans.get(&schema.id) {
+            return Ok(plan.clone());
+        }
+        let mut mappings = options.mappings.iter().enumerate();
+        let found = mappings.find(|(_, mapping)| mapping.table == schema.name);
+        let plan = found.map(|found| Plan::new(found, schema, &options.model, conversion));
+        let plan = plan.transpose()?.map(Arc::new);
+        plans.insert(schema.id, plan.clone());
+        Ok(plan)
+    }
+
+    /// Adds a batch's rows to their lanes.
+    fn add(&mut self, batch: &Batch) -> Result<()> {
+        let Some(open) = &self.open else {
+            return Err(Error::new(ErrorKind::Internal, "a sink was written to before it was open"));
+        };
+        for row in batch.rows() {
+            let plan = Self::plan(&mut self.plans, &self.options, &open.conversion, row.schema())?;
+            let Some(plan) = plan else {
+                self.counts.add(Of::Unmapped, 1);
+                continue;
+            };
+            let mut rows = Rows {
+                options: &self.options,
+                counts: &self.counts,
+                open,
+                plan,
+                device: &mut self.device,
+                key: &mut self.key,
+            };
+            rows.apply(&row)?;
+        }
+        for lane in &open.lanes {
+            lane.wake();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room for another batch.
+    async fn make_room(&self) -> Result<()> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let since = Instant::now();
+        loop {
+            if let Some(error) = open.lanes.iter().find_map(Lane::failure) {
+                return Err(error);
+            }
+            let fullest = open.lanes.iter().max_by_key(|lane| lane.size_bytes());
+            let waiting: usize = open.lanes.iter().map(Lane::size_bytes).sum();
+            let Some(fullest) = fullest.filter(|_| waiting >= self.options.pending_bytes_max) else {
+                return Ok(());
+            };
+            fullest.wake();
+            // Each lane gives up by itself; this is for one that hangs.
+            let limit = self.options.unavailable_for_max * 2 + self.options.call_timeout;
+            if tokio::time::timeout_at(since + limit, fullest.sent()).await.is_err() {
+                return Err(error::unreachable(&self.options.nodes[0]));
+            }
+        }
+    }
+}
+
+impl Sink for IotdbSink {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            idempotent: true,
+            rewinds: false,
+            keeps_checkpoint: false,
+            batch_bytes_max: BATCH_BYTES_MAX,
+        }
+    }
+
+    fn name(&self) -> String {
+        let nodes: Vec<String> = self.options.nodes.iter().map(ToString::to_string).collect();
+        format!("iotdb:{}", nodes.join(","))
+    }
+
+    async fn open(&mut self, _mark: Option<&Value>) -> Result<()> {
+        if let Some(open) = self.open.take() {
+            for lane in open.lanes {
+                lane.stop().await;
+            }
+        }
+        self.open = Some(self.connect().await?);
+        // The precision may be another now.
+        self.plans.clear();
+        Ok(())
+    }
+
+    async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
+        self.make_room().await?;
+        self.add(batch)?;
+        if durability == Durability::Accepted {
+            return Ok(Receipt::Accepted);
+        }
+        let Some(open) = &self.open else {
+            return Ok(Receipt::Durable(Value::Null));
+        };
+        for lane in &open.lanes {
+            lane.drain().await?;
+        }
+        let letters = open.letters.clone();
+        tokio::task::spawn_blocking(move || letters.sync())
+            .await
+            .map_err(|cause| {
+                Error::new(ErrorKind::Internal, "syncing the dead letters failed").caused_by(cause)
+            })??;
+        Ok(Receipt::Durable(Value::Null))
+    }
+}
+
+/// What one row asks for.
+struct Rows<'a> {
+    options: &'a IotdbOptions,
+    counts: &'a Counts,
+    open: &'a Open,
+    plan: Arc<Plan>,
+    device: &'a mut String,
+    key: &'a mut Vec<u8>,
+}
+
+impl Rows<'_> {
+    fn apply(&mut self, row: &Row<'_>) -> Result<()> {
+        let refused = match (row.kind(), row.before(), row.after()) {
+            (ChangeKind::Bootstrap | ChangeKind::Insert, _, Some(image)) => self.insert(&image),
+            (ChangeKind::Update, _, _) if self.options.policy.update == UpdatePolicy::Ignore => {
+                self.counts.add(Of::IgnoredUpdates, 1);
+                return Ok(());
+            }
+            (ChangeKind::Update, Some(before), Some(after)) => self.update(&before, &after),
+            (ChangeKind::Update, None, Some(after)) => self.insert(&after),
+            (ChangeKind::Delete | ChangeKind::Truncate, _, _)
+                if self.options.policy.delete == DeletePolicy::Ignore =>
+            {
+                self.counts.add(Of::IgnoredDeletes, 1);
+                return Ok(());
+            }
+            (ChangeKind::Delete, Some(before), _) => {
+                self.delete(&before);
+                return Ok(());
+            }
+            (ChangeKind::Truncate, _, _) => {
+                self.counts.add(Of::IgnoredDeletes, 1);
+                tracing::warn!(
+                    table = %row.schema().name,
+                    "a table was emptied at once: its points stay in IoTDB, since no row of it was named; delete them there if they should go"
+                );
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let (Err(reason), Some(image)) = (refused, row.after().or(row.before())) else {
+            return Ok(());
+        };
+        self.counts.add(Of::Refused, 1);
+        let kind = match row.kind() {
+            ChangeKind::Bootstrap => "bootstrap",
+            ChangeKind::Update => "update",
+            ChangeKind::Delete => "delete",
+            _ => "insert",
+        };
+        self.open.letters.about_row(kind, &image, reason)
+    }
+
+    /// Where the row's points stand: its device is left in `self.device`.
+    fn place(&mut self, image: &Image<'_>) -> Result<i64, String> {
+        self.device.clear();
+        self.plan.device(image, self.device)?;
+        self.plan.time(image, &self.open.conversion)
+    }
+
+    fn lane(&self) -> &Lane {
+        let mut hasher = FxBuildHasher.build_hasher();
+        self.device.hash(&mut hasher);
+        let lanes = &self.open.lanes;
+        #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
+        let at = (hasher.finish() % lanes.len() as u64) as usize;
+        &lanes[at]
+    }
+
+    fn insert(&mut self, image: &Image<'_>) -> Result<(), String> {
+        let time = self.place(image)?;
+        self.write(image, time)
+    }
+
+    /// Appends a row at `self.device`.
+    fn write(&mut self, image: &Image<'_>, time: i64) -> Result<(), String> {
+        self.key.clear();
+        write_key(image, self.key);
+        let (plan, device, key) = (&self.plan, &*self.device, &*self.key);
+        let pushed = self.lane().add(|pending| {
+            let tablet = pending.tablet(plan, device);
+            let before = tablet.size_bytes();
+            let pushed = plan.push(tablet, time, key, image, &self.open.conversion);
+            let grown = tablet.size_bytes() - before;
+            pending.grew(grown);
+            pushed
+        });
+        let pushed = pushed.map_err(|refused| match refused.column {
+            Some(at) => format!("{}: {}", plan.names[at], refused.reason),
+            None => refused.reason,
+        })?;
+        self.counts.add(Of::Nulls, pushed.nulls.into());
+        if pushed.points == 0 {
+            self.counts.add(Of::Empty, 1);
+        }
+        Ok(())
+    }
+
+    /// Overwrites. What was there and is not any more is deleted: a point whose column became NULL, and the whole row at its
+    /// old place if it has another now.
+    fn update(&mut self, before: &Image<'_>, after: &Image<'_>) -> Result<(), String> {
+        let old = self.place(before).ok();
+        let old = old.map(|time| (self.device.clone(), time));
+        let time = self.place(after)?;
+        match old {
+            Some((device, old)) if device == *self.device && old == time => {
+                let gone = self.gone(before, after);
+                if !gone.is_empty() {
+                    self.forget(time, Some(gone));
+                }
+            }
+            Some(_) => {
+                self.delete(before);
+                self.place(after)?;
+            }
+            // What had no place had no points.
+            None => {}
+        }
+        self.write(after, time)
+    }
+
+    /// The layout's columns that had a value and have none now.
+    fn gone(&self, before: &Image<'_>, after: &Image<'_>) -> Vec<usize> {
+        let has = |image: &Image<'_>, source: usize| {
+            let cell = image.cell(source);
+            !self.open.conversion.is_null(cell)
+        };
+        let sources = self.plan.sources.iter().enumerate();
+        sources
+            .filter(|(_, source)| has(before, **source) && !has(after, **source))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    fn delete(&mut self, before: &Image<'_>) {
+        // What has no place has no points.
+        if let Ok(time) = self.place(before) {
+            self.forget(time, None);
+        }
+    }
+
+    /// Deletes at `self.device`.
+    fn forget(&mut self, time: i64, columns: Option<Vec<usize>>) {
+        self.counts.add(Of::Deleted, 1);
+        let delete = Delete {
+            plan: self.plan.clone(),
+            device: self.device.as_str().into(),
+            time,
+            columns,
+        };
+        self.lane().add(|pending| pending.delete(delete));
+    }
+}
+
+/// Appends a row's key as a JSON object.
+fn write_key(image: &Image<'_>, out: &mut Vec<u8>) {
+    let key = headwater_core::dead_letters::key(image);
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(out, &key);
+}
+
+pub(crate) fn session_options(options: &IotdbOptions) -> SessionOptions {
+    SessionOptions {
+        user: options.user.clone(),
+        password: options.password.clone(),
+        tls: options.tls.clone(),
+        dialect: options.dialect(),
+        call_timeout: options.call_timeout,
+    }
+}
+
+/// A session with the first node that gives one.
+pub(crate) async fn any_session(
+    options: &IotdbOptions,
+    session_options: &SessionOptions,
+) -> Result<Session> {
+    let mut failure = None;
+    // A database of the table model may have to be made first.
+    let mut without_database = session_options.clone();
+    if let crate::config::Dialect::Table { database } = &mut without_database.dialect {
+        *database = None;
+    }
+    for address in &options.nodes {
+        match Session::open(address, &without_database).await {
+            Ok(session) => return Ok(session),
+            Err(error) if error.is_temporary() => failure = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Configuration, "no IoTDB node is named")))
+}
+
+/// The server's precision of time.
+pub(crate) fn precision(name: &str) -> Result<TimeUnit> {
+    let units = [
+        TimeUnit::Millisecond,
+        TimeUnit::Microsecond,
+        TimeUnit::Nanosecond,
+    ];
+    let found = units.into_iter().find(|unit| unit.name() == name);
+    found.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "IoTDB counts time in a unit that is not known")
+            .with("timestamp_precision", name)
+    })
+}
+
+async fn create_databases(session: &mut Session, options: &IotdbOptions) -> Result<()> {
+    const EXISTS: [i32; 2] = [501, 506];
+    let statements: Vec<String> = match &options.model {
+        Model::Tree { .. } => {
+            let paths = options.databases.iter();
+            paths
+                .map(|path| format!("CREATE DATABASE {}", quoted_path(path)))
+                .collect()
+        }
+        Model::Table { database } => {
+            vec![format!("CREATE DATABASE IF NOT EXISTS {}", quoted(database))]
+        }
+    };
+    for statement in statements {
+        let status = session.execute(&statement).await?;
+        if !EXISTS.contains(&status.code) {
+            error::check(&status, "creating a database")
+                .map_err(|error| error.with("statement", &statement))?;
+        }
+    }
+    Ok(())
+}
+
+/// A path with its nodes in back-quotes where they need them.
+fn quoted_path(path: &str) -> String {
+    let nodes: Vec<String> = path.split('.').map(node).collect();
+    nodes.join(".")
+}

@@ -1,0 +1,302 @@
+//! Sending what a lane has gathered: deletes, then tablets in calls of bounded size. What passes is tried again; what is refused
+//! for good is taken apart until the rows that cause it are found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
+
+use super::counts::{Counts, Of};
+use super::letters::Letters;
+use super::nodes::Connection;
+use super::pending::{Delete, Slot};
+use crate::client::{Session, Status, code};
+use crate::config::{IotdbOptions, Model};
+use crate::error::{self, Verdict};
+use crate::mapping::Plan;
+use crate::tablet::Tablet;
+
+/// How often a refusal that may pass is tried again.
+const UNSURE_TRIES: u32 = 5;
+
+/// Sends for one lane.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) connection: Connection,
+    pub(crate) options: Arc<IotdbOptions>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) letters: Arc<Letters>,
+}
+
+/// What a call ended with, once it did not have to be tried again.
+#[derive(Debug)]
+enum Answer {
+    Done,
+    Refused(Status),
+}
+
+/// What is sent in one call.
+enum Call<'a> {
+    Tablets(&'a [Tablet]),
+    Table(&'a Tablet),
+    Points(&'a [String], i64),
+    Statement(&'a str),
+}
+
+impl Call<'_> {
+    async fn send(&self, session: &mut Session, is_aligned: bool) -> Result<Status> {
+        match self {
+            Self::Tablets(tablets) => session.insert_tablets(tablets, is_aligned).await,
+            Self::Table(tablet) => session.insert_into_table(tablet).await,
+            Self::Points(paths, time) => session.delete_points(paths, *time).await,
+            Self::Statement(statement) => session.execute(statement).await,
+        }
+    }
+}
+
+impl Sender {
+    /// Sends everything. When this returns, IoTDB has it, or the dead letters do.
+    pub(crate) async fn send(&mut self, deletes: Vec<Delete>, slots: Vec<Slot>) -> Result<()> {
+        for delete in &deletes {
+            self.delete(delete).await?;
+        }
+        match self.options.model {
+            Model::Tree { .. } => self.tablets(slots).await,
+            Model::Table { .. } => self.tables(slots).await,
+        }
+    }
+
+    async fn delete(&mut self, delete: &Delete) -> Result<()> {
+        let answer = match delete.plan.table() {
+            None => {
+                let paths = delete.plan.paths(&delete.device, delete.columns.as_deref());
+                self.call(Call::Points(&paths, delete.time)).await?
+            }
+            Some(table) => {
+                let statement = crate::mapping::delete_row(table, &delete.device, delete.time);
+                self.call(Call::Statement(&statement)).await?
+            }
+        };
+        match answer {
+            Answer::Done => Ok(()),
+            Answer::Refused(status) if is_missing(&status) => Ok(()),
+            // A delete that is refused would leave what must not stay.
+            Answer::Refused(status) => Err(Error::new(
+                ErrorKind::SinkRejected,
+                "IoTDB refuses to delete points",
+            )
+            .with("table", &delete.plan.source)
+            .with("device", &delete.device)
+            .with("time", delete.time)
+            .with("IoTDB says", status.text())
+            .hint("see what IoTDB says; with iotdb.policy.delete: ignore nothing is deleted for deleted rows")),
+        }
+    }
+
+    /// The tree model: tablets of many devices in a call.
+    async fn tablets(&mut self, slots: Vec<Slot>) -> Result<()> {
+        let mut call: Vec<Tablet> = Vec::new();
+        let mut plans: Vec<Arc<Plan>> = Vec::new();
+        let mut size = 0;
+        for mut slot in slots {
+            slot.tablet.finish();
+            for piece in slot.tablet.into_pieces(self.options.tablet_bytes_max) {
+                if piece.is_empty() {
+                    continue;
+                }
+                if size > 0 && size + piece.size_bytes() > self.options.tablet_bytes_max {
+                    self.write(&call, &plans).await?;
+                    call.clear();
+                    plans.clear();
+                    size = 0;
+                }
+                size += piece.size_bytes();
+                call.push(piece);
+                plans.push(slot.plan.clone());
+            }
+        }
+        if call.is_empty() {
+            return Ok(());
+        }
+        self.write(&call, &plans).await
+    }
+
+    async fn write(&mut self, tablets: &[Tablet], plans: &[Arc<Plan>]) -> Result<()> {
+        let status = match self.call(Call::Tablets(tablets)).await? {
+            Answer::Done => {
+                self.wrote(tablets);
+                return Ok(());
+            }
+            Answer::Refused(status) => status,
+        };
+        // One answer for each tablet, or one for all.
+        let is_apart = status.code == code::MULTIPLE_ERROR && status.parts.len() == tablets.len();
+        for (at, (tablet, plan)) in tablets.iter().zip(plans).enumerate() {
+            if is_apart && status.parts[at].is_success() {
+                self.wrote(std::slice::from_ref(tablet));
+                continue;
+            }
+            self.isolate(tablet, plan).await?;
+        }
+        Ok(())
+    }
+
+    /// The table model: a call for each table.
+    async fn tables(&mut self, slots: Vec<Slot>) -> Result<()> {
+        let mut open: Vec<Slot> = Vec::new();
+        for mut slot in slots {
+            slot.tablet.finish();
+            let found = open.iter_mut().find(|found| found.plan.number == slot.plan.number);
+            match found {
+                Some(found) if found.tablet.size_bytes() < self.options.tablet_bytes_max => {
+                    found.tablet.append(&slot.tablet);
+                }
+                Some(found) => {
+                    let full = std::mem::replace(found, slot);
+                    self.table(full).await?;
+                }
+                None => open.push(slot),
+            }
+        }
+        for slot in open {
+            self.table(slot).await?;
+        }
+        Ok(())
+    }
+
+    async fn table(&mut self, slot: Slot) -> Result<()> {
+        for piece in slot.tablet.into_pieces(self.options.tablet_bytes_max) {
+            if piece.is_empty() {
+                continue;
+            }
+            match self.call(Call::Table(&piece)).await? {
+                Answer::Done => self.wrote(std::slice::from_ref(&piece)),
+                Answer::Refused(_) => self.isolate(&piece, &slot.plan).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the rows of a tablet that are refused. Where the first and the last are, for another reason than their age, the
+    /// others would be too: their device or a type is at fault.
+    async fn isolate(&mut self, tablet: &Tablet, plan: &Arc<Plan>) -> Result<()> {
+        let mut parts = vec![(0, tablet.len())];
+        let mut is_first = true;
+        while let Some((from, to)) = parts.pop() {
+            let part = tablet.part(from, to);
+            let status = match self.one(&part).await? {
+                Answer::Done => {
+                    self.wrote(std::slice::from_ref(&part));
+                    continue;
+                }
+                Answer::Refused(status) => status,
+            };
+            if to - from == 1 {
+                self.refuse(&part, plan, &status)?;
+                continue;
+            }
+            if std::mem::take(&mut is_first) && self.refuses_ends(tablet).await? {
+                self.refuse(tablet, plan, &status)?;
+                return Ok(());
+            }
+            let half = from + (to - from) / 2;
+            parts.push((half, to));
+            parts.push((from, half));
+        }
+        Ok(())
+    }
+
+    async fn refuses_ends(&mut self, tablet: &Tablet) -> Result<bool> {
+        const OUT_OF_TTL: i32 = 607;
+        for row in [0, tablet.len() - 1] {
+            match self.one(&tablet.part(row, row + 1)).await? {
+                Answer::Refused(status) if first_code(&status) != OUT_OF_TTL => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn one(&mut self, tablet: &Tablet) -> Result<Answer> {
+        match self.options.model {
+            Model::Tree { .. } => self.call(Call::Tablets(std::slice::from_ref(tablet))).await,
+            Model::Table { .. } => self.call(Call::Table(tablet)).await,
+        }
+    }
+
+    fn wrote(&self, tablets: &[Tablet]) {
+        let rows: usize = tablets.iter().map(Tablet::len).sum();
+        let points = tablets.iter().map(Tablet::points).sum();
+        self.counts.add(Of::Rows, rows as u64);
+        self.counts.add(Of::Points, points);
+    }
+
+    fn refuse(&self, tablet: &Tablet, plan: &Plan, status: &Status) -> Result<()> {
+        self.letters.about_tablet(tablet, plan, &status.text())?;
+        self.counts.add(Of::Refused, tablet.len() as u64);
+        Ok(())
+    }
+
+    /// Calls until there is an answer that stays. A server that is away, busy or read-only costs nothing but time.
+    async fn call(&mut self, call: Call<'_>) -> Result<Answer> {
+        let is_aligned = matches!(self.options.model, Model::Tree { is_aligned: true });
+        let mut since: Option<Instant> = None;
+        let mut unsure = 0;
+        loop {
+            let answered = match self.connection.session().await {
+                Ok(session) => call.send(session, is_aligned).await,
+                Err(error) => Err(error),
+            };
+            let error = match answered {
+                Ok(status) if status.is_success() => {
+                    self.connection.succeeded();
+                    if let Some(node) = &status.redirect {
+                        self.connection.redirect(node);
+                    }
+                    return Ok(Answer::Done);
+                }
+                Ok(status) => match Verdict::of(&status) {
+                    Verdict::Refused => return Ok(Answer::Refused(status)),
+                    Verdict::Unsure if unsure >= UNSURE_TRIES => return Ok(Answer::Refused(status)),
+                    Verdict::Stop => return Err(error::of_status(&status)),
+                    Verdict::Unsure => {
+                        unsure += 1;
+                        error::of_status(&status)
+                    }
+                    Verdict::LogIn => {
+                        self.connection.forget();
+                        error::of_status(&status)
+                    }
+                    Verdict::Retry => error::of_status(&status),
+                },
+                Err(error) if error.is_temporary() => error,
+                Err(error) => return Err(error),
+            };
+            let since = *since.get_or_insert_with(Instant::now);
+            let away = since.elapsed();
+            if away >= self.options.unavailable_for_max {
+                return Err(error.with("tried for", format!("{away:.0?}")));
+            }
+            self.counts.add(Of::Retries, 1);
+            let wait = self.connection.failed();
+            if wait >= Duration::from_secs(1) {
+                tracing::warn!(again_in = ?wait, "IoTDB is waited for: {error}");
+            } else {
+                tracing::debug!(again_in = ?wait, "IoTDB is tried again: {error}");
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+fn first_code(status: &Status) -> i32 {
+    let failed = status.parts.iter().find(|part| !part.is_success());
+    failed.unwrap_or(status).code
+}
+
+/// Whether what should be deleted is not there at all.
+fn is_missing(status: &Status) -> bool {
+    const MISSING: [i32; 4] = [500, 508, 550, 616];
+    MISSING.contains(&first_code(status))
+}
