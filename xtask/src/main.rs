@@ -39,8 +39,9 @@ Exit codes: 0 done; 1 it failed, or tidy found something; 2 the command line was
 
 A server's address in HEADWATER_TEST_MARIADB_10_11, HEADWATER_TEST_MARIADB_11_8 or
 HEADWATER_TEST_MYSQL_9_7 (mysql://user:password@host:port, an administrator) is used instead of
-starting one, and a Kafka's in HEADWATER_TEST_KAFKA (host:port). Kafka needs a Java, and comes from
-KAFKA_HOME, from PATH, or through Maven. HEADWATER_CACHE is where downloads go, instead of .cache.
+starting one, and a Kafka's in HEADWATER_TEST_KAFKA and an IoTDB's in HEADWATER_TEST_IOTDB
+(host:port). These two need a Java, and come from KAFKA_HOME and IOTDB_HOME, from PATH (Kafka), or
+through Maven. HEADWATER_CACHE is where downloads go, instead of .cache.
 ";
 
 /// The command line was not understood.

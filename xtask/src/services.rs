@@ -1,6 +1,6 @@
 //! `cargo xtask services`: the shared servers, started, stopped, and told of.
 
-use headwater_servers::{Error, Flavor, Result, install, installed, kafka, services};
+use headwater_servers::{Error, Flavor, Result, install, installed, iotdb, kafka, services};
 
 use crate::misused;
 
@@ -11,11 +11,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [] | ["up"] => {
             install_missing()?;
             Flavor::ALL.into_iter().try_for_each(up)?;
-            kafka_up()
+            kafka_up()?;
+            iotdb_up()
         }
         ["down"] => {
             Flavor::ALL.into_iter().try_for_each(down)?;
             say("Kafka", "", ended(kafka::down()?));
+            say("IoTDB", "", ended(iotdb::down()?));
             Ok(())
         }
         ["status"] => {
@@ -24,11 +26,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 Some(service) => println!("{:<14} {}", "Kafka", service.bootstrap),
                 None => println!("{:<14} not running", "Kafka"),
             }
+            match iotdb::find()? {
+                Some(service) => println!("{:<14} {}", "IoTDB", service.address),
+                None => println!("{:<14} not running", "IoTDB"),
+            }
             Ok(())
         }
         ["env"] => {
             Flavor::ALL.into_iter().try_for_each(env)?;
             println!("export {}='{}'", kafka::VARIABLE, kafka::shared()?);
+            println!("export {}='{}'", iotdb::VARIABLE, iotdb::shared()?);
             Ok(())
         }
         _ => Err(misused(&format!(
@@ -51,6 +58,10 @@ pub(crate) fn install_missing() -> Result<()> {
     if is_kafka_missing {
         eprintln!("getting Kafka {} (once, 54 MB) ...", kafka::VERSION);
     }
+    let is_iotdb_missing = iotdb::find()?.is_none() && iotdb::installed().is_none();
+    if is_iotdb_missing {
+        eprintln!("getting IoTDB {} (once, 105 MB) ...", iotdb::VERSION);
+    }
     std::thread::scope(|scope| {
         let mut fetching: Vec<_> = missing
             .into_iter()
@@ -58,6 +69,9 @@ pub(crate) fn install_missing() -> Result<()> {
             .collect();
         if is_kafka_missing {
             fetching.push(scope.spawn(|| kafka::install().map(drop)));
+        }
+        if is_iotdb_missing {
+            fetching.push(scope.spawn(|| iotdb::install().map(drop)));
         }
         fetching
             .into_iter()
@@ -79,6 +93,13 @@ fn kafka_up() -> Result<()> {
     let service = kafka::up()?;
     let how = how(service.pid, service.started);
     say("Kafka", &service.bootstrap, how);
+    Ok(())
+}
+
+fn iotdb_up() -> Result<()> {
+    let service = iotdb::up()?;
+    let how = how(service.pid, service.started);
+    say("IoTDB", &service.address, how);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use headwater_servers::iotdb::{self, Iotdb, IotdbOptions};
 use headwater_servers::kafka::{self, Kafka, KafkaOptions};
 use headwater_servers::{Flavor, Instance, Options, Result, services};
 
@@ -142,8 +143,20 @@ fn with_servers(mut command: Command, build: &[&str]) -> Result<u8> {
         }
     };
     command.env(kafka::VARIABLE, bootstrap);
+    let (address, own_iotdb) = match iotdb::find()? {
+        Some(service) => (service.address, None),
+        None => {
+            let options = IotdbOptions {
+                port: Some(iotdb::SHARED_PORT),
+                ..IotdbOptions::default()
+            };
+            let own = Iotdb::start(&options)?;
+            (own.address(), Some(own))
+        }
+    };
+    command.env(iotdb::VARIABLE, address);
     let ended = run(command, &interrupt, None)?;
-    drop((started, own_kafka));
+    drop((started, own_kafka, own_iotdb));
     Ok(if ended.asked { INTERRUPTED } else { ended.code })
 }
 

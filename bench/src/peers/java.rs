@@ -20,6 +20,7 @@ const DEBEZIUM_MYSQL: Libraries<'_> = Libraries {
         ["io.debezium", "debezium-connector-mysql", "3.6.1.Final"],
         ["org.slf4j", "slf4j-simple", "2.0.17"],
     ],
+    without: &[],
     sums: include_str!("../../peers/debezium-mysql.sha256"),
 };
 
@@ -30,6 +31,7 @@ const DEBEZIUM_MARIADB: Libraries<'_> = Libraries {
         ["io.debezium", "debezium-connector-mariadb", "3.5.0.Final"],
         ["org.slf4j", "slf4j-simple", "2.0.17"],
     ],
+    without: &[],
     sums: include_str!("../../peers/debezium-mariadb.sha256"),
 };
 
@@ -73,7 +75,7 @@ impl Peer {
         (file, source): (&str, &str),
         work: &Path,
     ) -> Result<Self> {
-        let java = kafka::java()?;
+        let java = headwater_servers::java::find("a benchmark of peers")?;
         let slug = libraries.name.to_lowercase().replace([' ', '.'], "_");
         let folder = cache_folder().join("servers").join(slug);
         let failed = |error: std::io::Error| Error::new(format!("cannot write: {error}"));

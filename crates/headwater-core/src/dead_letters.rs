@@ -205,11 +205,14 @@ fn ends_a_line(file: &mut File) -> std::io::Result<bool> {
 }
 
 fn storage(path: &Path, operation: &'static str, cause: std::io::Error) -> Error {
-    Error::new(ErrorKind::Storage, "the file of dead letters cannot be used")
-        .during(operation)
-        .with("file", path.display())
-        .hint("is there room, and may this user write there?")
-        .caused_by(cause)
+    Error::new(
+        ErrorKind::Storage,
+        "the file of dead letters cannot be used",
+    )
+    .during(operation)
+    .with("file", path.display())
+    .hint("is there room, and may this user write there?")
+    .caused_by(cause)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! happens to updates and deletes is [`config::Policy`]; what IoTDB refuses for good is told apart row by row and goes to the
 //! dead letters, or ends the run.
 
+mod check;
 mod client;
 pub mod config;
 mod convert;
@@ -14,5 +15,7 @@ mod sink;
 mod tablet;
 mod time;
 
+pub use check::check;
+pub use client::{Rows, Value};
 pub use config::IotdbOptions;
-pub use sink::{Counted, Counts, IotdbSink};
+pub use sink::{Counted, Counts, IotdbSink, query};

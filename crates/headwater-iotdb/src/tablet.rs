@@ -69,7 +69,7 @@ impl SeriesType {
 
 /// What a column of the table model is for. (apache/tsfile, `ColumnCategory`.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Category {
+pub(crate) enum Category {
     /// Part of the device's identity.
     Tag = 0,
     /// A measured value.
@@ -78,22 +78,33 @@ pub enum Category {
     Attribute = 2,
 }
 
+impl Category {
+    /// The name that IoTDB gives it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tag => "TAG",
+            Self::Field => "FIELD",
+            Self::Attribute => "ATTRIBUTE",
+        }
+    }
+}
+
 /// A column of tablets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LayoutColumn {
+pub(crate) struct LayoutColumn {
     /// Its name as it goes over the wire: in back-quotes where the tree model needs them.
-    pub name: String,
+    pub(crate) name: String,
     /// Its type.
-    pub series_type: SeriesType,
+    pub(crate) series_type: SeriesType,
     /// What it is for; a field in the tree model.
-    pub category: Category,
+    pub(crate) category: Category,
 }
 
 /// The columns that a mapping's tablets have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The columns, in the order of their values.
-    pub columns: Vec<LayoutColumn>,
+    pub(crate) columns: Vec<LayoutColumn>,
 }
 
 /// Rows of one target.
@@ -130,7 +141,10 @@ impl Values {
 
     /// A value of a type whose width varies; bounded by the batch it comes from, far below four gigabytes.
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
-        #[allow(clippy::cast_possible_truncation, reason = "a batch stays far below 2 GiB")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a batch stays far below 2 GiB"
+        )]
         {
             self.bytes
                 .extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -190,8 +204,12 @@ impl Values {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
         if kind.width().is_none() {
-            #[allow(clippy::cast_possible_truncation, reason = "a call is bounded far below 2 GiB")]
-            self.ends.extend(other.ends.iter().map(|end| end + before as u32));
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "a call is bounded far below 2 GiB"
+            )]
+            self.ends
+                .extend(other.ends.iter().map(|end| end + before as u32));
         }
         for row in (0..others).filter(|&row| other.is_null(row)) {
             self.set_null(rows + row);
@@ -414,7 +432,10 @@ impl Tablet {
 
     /// The key of a row in its source, as it was given to [`Tablet::push`].
     pub(crate) fn key(&self, row: usize) -> &[u8] {
-        self.keys.value(row, SeriesType::Blob).get(4..).unwrap_or_default()
+        self.keys
+            .value(row, SeriesType::Blob)
+            .get(4..)
+            .unwrap_or_default()
     }
 
     /// A value as it goes over the wire, without the length of those whose width varies; none: null.
@@ -422,7 +443,11 @@ impl Tablet {
         let kind = self.layout.columns[column].series_type;
         let values = &self.columns[column];
         let bytes = values.value(row, kind);
-        let bytes = if kind.width().is_none() { bytes.get(4..)? } else { bytes };
+        let bytes = if kind.width().is_none() {
+            bytes.get(4..)?
+        } else {
+            bytes
+        };
         (!values.is_null(row)).then_some(bytes)
     }
 
@@ -435,7 +460,8 @@ impl Tablet {
         for (column, (mine, theirs)) in self.layout.columns.iter().zip(columns) {
             mine.append(theirs, rows, other.times.len(), column.series_type);
         }
-        self.keys.append(&other.keys, rows, other.times.len(), SeriesType::Blob);
+        self.keys
+            .append(&other.keys, rows, other.times.len(), SeriesType::Blob);
         self.places = None;
     }
 
@@ -444,7 +470,11 @@ impl Tablet {
         let columns = self.columns.iter().zip(&self.layout.columns);
         let fields = columns.filter(|(_, column)| column.category == Category::Field);
         let nulls = |values: &Values| -> u64 {
-            values.nulls.iter().map(|byte| u64::from(byte.count_ones())).sum()
+            values
+                .nulls
+                .iter()
+                .map(|byte| u64::from(byte.count_ones()))
+                .sum()
         };
         fields
             .map(|(values, _)| self.times.len() as u64 - nulls(values))
@@ -470,7 +500,10 @@ impl Tablet {
         if !self.has_nulls() {
             return values;
         }
-        let with_map = self.columns.iter().filter(|values| !values.nulls.is_empty());
+        let with_map = self
+            .columns
+            .iter()
+            .filter(|values| !values.nulls.is_empty());
         values + self.columns.len() + with_map.count() * self.map_length()
     }
 
@@ -528,9 +561,19 @@ mod tests {
     fn push(tablet: &mut Tablet, time: i64, row: &Row) -> Pushed {
         let pushed = tablet.push(time, b"k", |at, out| {
             Ok(match at {
-                0 => row.0.map(|value| out.push_fixed(value.to_be_bytes())).is_some(),
-                1 => row.1.as_ref().map(|value| out.push_bytes(value.as_bytes())).is_some(),
-                _ => row.2.map(|value| out.push_fixed([u8::from(value)])).is_some(),
+                0 => row
+                    .0
+                    .map(|value| out.push_fixed(value.to_be_bytes()))
+                    .is_some(),
+                1 => row
+                    .1
+                    .as_ref()
+                    .map(|value| out.push_bytes(value.as_bytes()))
+                    .is_some(),
+                _ => row
+                    .2
+                    .map(|value| out.push_fixed([u8::from(value)]))
+                    .is_some(),
             })
         });
         pushed.unwrap()

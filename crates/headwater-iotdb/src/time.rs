@@ -35,7 +35,11 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone> {
         let hours: i32 = hours.parse().map_err(|_| unknown())?;
         let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
         let seconds = (hours * 60 + minutes) * 60;
-        let seconds = if name.starts_with('-') { -seconds } else { seconds };
+        let seconds = if name.starts_with('-') {
+            -seconds
+        } else {
+            seconds
+        };
         let offset = Offset::from_seconds(seconds).map_err(|_| unknown())?;
         return Ok(TimeZone::fixed(offset));
     }
@@ -124,7 +128,9 @@ impl Clock {
             TimeUnit::Nanosecond => seconds
                 .checked_mul(1_000_000_000)
                 .and_then(|count| count.checked_add(micros * 1_000))
-                .ok_or_else(|| "beyond the years 1677 to 2262, which nanoseconds can count".to_owned()),
+                .ok_or_else(|| {
+                    "beyond the years 1677 to 2262, which nanoseconds can count".to_owned()
+                }),
             TimeUnit::Second => self.rounded(seconds, micros, 1_000_000),
             TimeUnit::Millisecond => {
                 self.rounded(seconds * 1_000 + micros / 1_000, micros % 1_000, 1_000)
@@ -208,7 +214,9 @@ fn civil_seconds(value: DateTime) -> Option<i64> {
 fn days_in(year: u16, month: u8) -> u8 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }
@@ -251,7 +259,9 @@ mod tests {
         assert_eq!(zurich.local(at("2026-03-29T01:59:59")), Ok(1_774_745_999));
         assert!(zurich.local(at("2026-03-29T02:30:00")).is_err());
         assert_eq!(zurich.local(at("2026-03-29T03:00:00")), Ok(1_774_746_000));
-        let shifted = clock("Europe/Zurich", TimeUnit::Second, |options| options.gap = Gap::Shift);
+        let shifted = clock("Europe/Zurich", TimeUnit::Second, |options| {
+            options.gap = Gap::Shift
+        });
         assert_eq!(shifted.local(at("2026-03-29T02:30:00")), Ok(1_774_747_800));
     }
 
@@ -259,8 +269,14 @@ mod tests {
     fn an_hour_that_comes_twice_is_the_first() {
         let zurich = clock("Europe/Zurich", TimeUnit::Second, |_| {});
         let first = zurich.local(at("2026-10-25T02:30:00")).unwrap();
-        assert_eq!(zurich.local(at("2026-10-25T01:30:00")).unwrap() + 3600, first);
-        assert_eq!(zurich.local(at("2026-10-25T03:30:00")).unwrap() - 7200, first);
+        assert_eq!(
+            zurich.local(at("2026-10-25T01:30:00")).unwrap() + 3600,
+            first
+        );
+        assert_eq!(
+            zurich.local(at("2026-10-25T03:30:00")).unwrap() - 7200,
+            first
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Libraries<'a> {
     pub name: &'a str,
     /// Group, artifact and version.
     pub wanted: &'a [[&'a str; 3]],
+    /// Group and artifact of what is left out of what they need.
+    pub without: &'a [[&'a str; 2]],
     /// `SHA-256  file` of every file, a line each.
     pub sums: &'a str,
 }
@@ -45,8 +47,7 @@ pub fn fetch(libraries: &Libraries<'_>, target: &Path) -> Result<()> {
     let copied = part.join("libs");
     fs::create_dir_all(&copied).context(|| format!("create {}", copied.display()))?;
     let project = part.join("pom.xml");
-    fs::write(&project, pom(libraries.wanted))
-        .context(|| format!("write {}", project.display()))?;
+    fs::write(&project, pom(libraries)).context(|| format!("write {}", project.display()))?;
     let output = Command::new(maven)
         .args(["--batch-mode", "--quiet", "--strict-checksums", "-U"])
         .arg("--file")
@@ -71,18 +72,26 @@ pub fn fetch(libraries: &Libraries<'_>, target: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pom(wanted: &[[&str; 3]]) -> String {
+fn pom(libraries: &Libraries<'_>) -> String {
     let mut text = String::from(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>local</groupId><artifactId>libs</artifactId><version>1</version>\
          <packaging>pom</packaging><dependencies>\n",
     );
-    for [group, artifact, version] in wanted {
+    let mut exclusions = String::new();
+    for [group, artifact] in libraries.without {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            exclusions,
+            "<exclusion><groupId>{group}</groupId><artifactId>{artifact}</artifactId></exclusion>"
+        );
+    }
+    for [group, artifact, version] in libraries.wanted {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
-             <version>{version}</version></dependency>"
+             <version>{version}</version><exclusions>{exclusions}</exclusions></dependency>"
         );
     }
     text.push_str("</dependencies></project>\n");
@@ -147,6 +156,7 @@ mod tests {
     const LIBRARIES: Libraries<'_> = Libraries {
         name: "a thing",
         wanted: &[["g", "a", "1"]],
+        without: &[["x", "y"]],
         // Of the text `a`.
         sums: "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb  a.jar\n",
     };
@@ -179,9 +189,10 @@ mod tests {
 
     #[test]
     fn the_project_file_names_what_is_wanted() {
-        let text = pom(LIBRARIES.wanted);
+        let text = pom(&LIBRARIES);
         assert!(
             text.contains("<groupId>g</groupId><artifactId>a</artifactId><version>1</version>")
         );
+        assert!(text.contains("<exclusion><groupId>x</groupId><artifactId>y</artifactId>"));
     }
 }

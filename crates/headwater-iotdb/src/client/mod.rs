@@ -64,7 +64,9 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut found = f.debug_struct("Session");
         found.field("address", &self.address);
-        found.field("is_broken", &self.is_broken).finish_non_exhaustive()
+        found
+            .field("is_broken", &self.is_broken)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,7 +79,10 @@ impl Session {
         let opening = Self::open_at(address, options);
         match timeout(options.call_timeout, opening).await {
             Ok(opened) => opened.map_err(|error| error.with("address", address)),
-            Err(_) => Err(error::unreachable(address).with("after", format!("{:?}", options.call_timeout))),
+            Err(_) => {
+                Err(error::unreachable(address)
+                    .with("after", format!("{:?}", options.call_timeout)))
+            }
         }
     }
 
@@ -145,7 +150,10 @@ impl Session {
         let mut reader = Reader::reply(&self.answer, "requestStatementId", self.sequence)?;
         match reader.field()? {
             Some((0, thrift::Type::I64)) => reader.i64(),
-            _ => Err(Error::new(ErrorKind::Malformed, "IoTDB gave no number for statements")),
+            _ => Err(Error::new(
+                ErrorKind::Malformed,
+                "IoTDB gave no number for statements",
+            )),
         }
     }
 
@@ -207,7 +215,8 @@ impl Session {
     /// Executes a query and reads all its rows.
     pub(crate) async fn query(&mut self, statement: &str) -> Result<Rows> {
         let executed = self.send_statement(statement).await?;
-        error::check(&executed.status, "a query").map_err(|error| error.with("statement", statement))?;
+        error::check(&executed.status, "a query")
+            .map_err(|error| error.with("statement", statement))?;
         let places = places(&executed);
         let mut rows = Rows {
             columns: executed.columns,
@@ -305,7 +314,9 @@ impl Session {
                 return Err(error::broken(&self.address, cause).during(name));
             }
             Err(_) => {
-                return Err(error::unanswered(&self.address, frame.len(), self.call_timeout).during(name));
+                return Err(
+                    error::unanswered(&self.address, frame.len(), self.call_timeout).during(name),
+                );
             }
         }
         let mut reader = Reader::reply(&self.answer, name, self.sequence)?;

@@ -44,11 +44,6 @@ impl Rows {
         columns.position(|column| column.eq_ignore_ascii_case(name))
     }
 
-    /// The text in a column of each row; rows without one are left out.
-    pub fn texts(&self, column: usize) -> impl Iterator<Item = String> + '_ {
-        self.values.iter().filter_map(move |row| row.get(column)?.text())
-    }
-
     /// Appends a block; `places` says which of its columns each column of the answer is.
     pub(super) fn append(&mut self, block: &[u8], places: &[usize]) -> Result<()> {
         let block = Block::read(block)?;
@@ -206,9 +201,13 @@ impl<'a> Input<'a> {
 
 /// Bits of booleans and of nulls, highest first.
 fn bit(bits: &[u8], at: usize) -> bool {
-    bits.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1)
+    bits.get(at / 8)
+        .is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1)
 }
 
 fn malformed() -> Error {
-    Error::new(ErrorKind::Malformed, "IoTDB sent rows that cannot be understood")
+    Error::new(
+        ErrorKind::Malformed,
+        "IoTDB sent rows that cannot be understood",
+    )
 }

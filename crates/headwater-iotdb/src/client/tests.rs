@@ -84,8 +84,11 @@ async fn tablets_of_every_type_are_read_back_as_written() {
     assert_eq!(properties.precision, "ms", "{properties:?}");
     for is_aligned in [false, true] {
         let database = format!("root.client_{is_aligned}");
-        let _ = session.execute(&format!("DELETE DATABASE {database}")).await.unwrap();
-        let null = |row: i64, at: usize| (row + at as i64) % 5 == 0;
+        let _ = session
+            .execute(&format!("DELETE DATABASE {database}"))
+            .await
+            .unwrap();
+        let null = |row: i64, at: usize| (row + i64::try_from(at).unwrap()) % 5 == 0;
         let tablets: Vec<Tablet> = ["d1", "`2`"]
             .map(|device| {
                 let target = format!("{database}.{device}");
@@ -99,7 +102,12 @@ async fn tablets_of_every_type_are_read_back_as_written() {
         let status = session.insert_tablets(&tablets, is_aligned).await.unwrap();
         assert!(status.is_success(), "{status:?}");
         for tablet in &tablets {
-            let names: Vec<&str> = tablet.layout.columns.iter().map(|column| column.name.as_str()).collect();
+            let names: Vec<&str> = tablet
+                .layout
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect();
             let query = format!("SELECT {} FROM {}", names.join(", "), tablet.target);
             let rows = session.query(&query).await.unwrap();
             let times: Vec<i64> = (1_000..1_017).collect();
@@ -118,9 +126,15 @@ async fn tablets_of_every_type_are_read_back_as_written() {
         let path = format!("{database}.d1.m_int32");
         let status = session.delete_points(&[path.clone()], 1_003).await.unwrap();
         assert!(status.is_success(), "{status:?}");
-        let count = session.query(&format!("SELECT count(m_int32) FROM {database}.d1")).await.unwrap();
+        let count = session
+            .query(&format!("SELECT count(m_int32) FROM {database}.d1"))
+            .await
+            .unwrap();
         let all = (0..17).filter(|row| !null(*row, 1)).count();
-        assert_eq!(count.values, [[Value::Int64(i64::try_from(all).unwrap() - 1)]]);
+        assert_eq!(
+            count.values,
+            [[Value::Int64(i64::try_from(all).unwrap() - 1)]]
+        );
     }
     session.close().await;
 }
@@ -174,7 +188,12 @@ async fn a_table_takes_tags_attributes_and_fields() {
     assert_eq!(
         rows.values,
         [
-            [Value::Int64(1), text("north"), text("M"), Value::Double(1.0)],
+            [
+                Value::Int64(1),
+                text("north"),
+                text("M"),
+                Value::Double(1.0)
+            ],
             [Value::Int64(2), Value::Null, text("M"), Value::Double(2.0)],
         ]
     );
@@ -184,14 +203,20 @@ async fn a_table_takes_tags_attributes_and_fields() {
 #[tokio::test]
 async fn many_rows_come_in_portions() {
     let mut session = open(Dialect::Tree).await;
-    let _ = session.execute("DELETE DATABASE root.client_many").await.unwrap();
+    let _ = session
+        .execute("DELETE DATABASE root.client_many")
+        .await
+        .unwrap();
     let mut tablet = Tablet::new("root.client_many.d".into(), layout(|_| Category::Field));
     for row in 0..25_000 {
         push(&mut tablet, row, |at| at > 2);
     }
     let status = session.insert_tablets(&[tablet], true).await.unwrap();
     assert!(status.is_success(), "{status:?}");
-    let rows = session.query("SELECT m_int64 FROM root.client_many.d").await.unwrap();
+    let rows = session
+        .query("SELECT m_int64 FROM root.client_many.d")
+        .await
+        .unwrap();
     assert_eq!(rows.times, (0..25_000).collect::<Vec<i64>>());
     // Connections stay usable after an answer that ended early.
     assert!(session.query("SELECT nonsense FRM").await.is_err());
@@ -212,6 +237,8 @@ async fn nobody_at_the_port_is_temporary() {
         host: "127.0.0.1".to_owned(),
         port: 1,
     };
-    let error = Session::open(&nobody, &options(Dialect::Tree)).await.unwrap_err();
+    let error = Session::open(&nobody, &options(Dialect::Tree))
+        .await
+        .unwrap_err();
     assert!(error.is_temporary(), "{error}");
 }

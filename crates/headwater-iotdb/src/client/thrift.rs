@@ -75,9 +75,8 @@ impl Writer {
     /// The whole frame: all structures are closed, and its length stands in front.
     pub(super) fn finish(mut self) -> Result<Vec<u8>> {
         self.stop();
-        let length = i32::try_from(self.bytes.len() - 4).map_err(|_| {
-            Error::new(ErrorKind::Internal, "a request of more than two gigabytes")
-        })?;
+        let length = i32::try_from(self.bytes.len() - 4)
+            .map_err(|_| Error::new(ErrorKind::Internal, "a request of more than two gigabytes"))?;
         self.bytes[..4].copy_from_slice(&length.to_be_bytes());
         Ok(self.bytes)
     }
@@ -312,7 +311,11 @@ impl<'a> Reader<'a> {
 }
 
 fn malformed(what: &'static str) -> Error {
-    Error::new(ErrorKind::Malformed, "IoTDB sent something that cannot be understood").with("found", what)
+    Error::new(
+        ErrorKind::Malformed,
+        "IoTDB sent something that cannot be understood",
+    )
+    .with("found", what)
 }
 
 #[cfg(test)]

@@ -21,9 +21,12 @@ pub(super) async fn upgrade(
 ) -> Result<TlsStream<TcpStream>> {
     let config = client_config(options)?;
     let name = ServerName::try_from(address.host.clone()).map_err(|cause| {
-        Error::new(ErrorKind::Configuration, "no host name that a certificate could have")
-            .with("host", &address.host)
-            .caused_by(cause)
+        Error::new(
+            ErrorKind::Configuration,
+            "no host name that a certificate could have",
+        )
+        .with("host", &address.host)
+        .caused_by(cause)
     })?;
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, plain);
     connecting.await.map_err(|cause| {
@@ -47,17 +50,23 @@ fn client_config(options: &TlsOptions) -> Result<ClientConfig> {
     match &options.ca {
         Some(path) => {
             let unreadable = |cause: rustls::pki_types::pem::Error| {
-                Error::new(ErrorKind::Configuration, "the authorities of IoTDB cannot be read")
-                    .with("file", path.display())
-                    .hint("give a PEM file with their certificates")
-                    .caused_by(cause)
+                Error::new(
+                    ErrorKind::Configuration,
+                    "the authorities of IoTDB cannot be read",
+                )
+                .with("file", path.display())
+                .hint("give a PEM file with their certificates")
+                .caused_by(cause)
             };
             for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
                 let certificate = certificate.map_err(unreadable)?;
                 roots.add(certificate).map_err(|cause| {
-                    Error::new(ErrorKind::Configuration, "a certificate of an authority is not valid")
-                        .with("file", path.display())
-                        .caused_by(cause)
+                    Error::new(
+                        ErrorKind::Configuration,
+                        "a certificate of an authority is not valid",
+                    )
+                    .with("file", path.display())
+                    .caused_by(cause)
                 })?;
             }
         }

@@ -52,9 +52,13 @@ impl Plan {
         let template = Template::parse(&mapping.target)?;
         let is_tree = matches!(model, Model::Tree { .. });
         if is_tree && !template.is_path() {
-            return Err(refused(schema, "the device template is no path of the tree model")
-                .with("template", &mapping.target)
-                .hint("begin it with root. and one more node, such as root.plant.pump_{pumpId}"));
+            return Err(
+                refused(schema, "the device template is no path of the tree model")
+                    .with("template", &mapping.target)
+                    .hint(
+                        "begin it with root. and one more node, such as root.plant.pump_{pumpId}",
+                    ),
+            );
         }
         let place = |name: &str| column(schema, name);
         let device_names: Vec<&str> = match is_tree {
@@ -119,13 +123,21 @@ impl Plan {
             let source = column(schema, &measurement.field)?;
             let found = &schema.columns[source].data_type;
             fits(found, measurement.series_type).map_err(|expected| {
-                refused(schema, "a column's values are not of the measurement's type")
-                    .with("column", &measurement.field)
-                    .with("found", described(found))
-                    .with("type", measurement.series_type.name())
-                    .hint(format!("make it {expected}"))
+                refused(
+                    schema,
+                    "a column's values are not of the measurement's type",
+                )
+                .with("column", &measurement.field)
+                .with("found", described(found))
+                .with("type", measurement.series_type.name())
+                .hint(format!("make it {expected}"))
             })?;
-            add(&measurement.name, source, measurement.series_type, Category::Field);
+            add(
+                &measurement.name,
+                source,
+                measurement.series_type,
+                Category::Field,
+            );
         }
         let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         names.sort_unstable();
@@ -307,7 +319,10 @@ fn refused(schema: &TableSchema, what: &'static str) -> Error {
 pub(crate) fn described(data_type: &DataType) -> String {
     match data_type {
         DataType::Integer { bits, unsigned } => {
-            format!("{}integer of {bits} bits", if *unsigned { "unsigned " } else { "" })
+            format!(
+                "{}integer of {bits} bits",
+                if *unsigned { "unsigned " } else { "" }
+            )
         }
         DataType::Bit => "BIT".to_owned(),
         DataType::Year => "YEAR".to_owned(),

@@ -89,6 +89,25 @@ impl Template {
         self.nodes.len() > 1 && self.nodes[0] == [Part::Text("root".to_owned())]
     }
 
+    /// The pattern of all its devices, for `SHOW` statements.
+    pub(crate) fn pattern(&self) -> String {
+        let nodes = self.nodes.iter().map(|parts| {
+            let is_open = parts.iter().any(|part| matches!(part, Part::Column(_)));
+            let text = parts.iter().map(|part| match part {
+                Part::Text(text) => text.as_str(),
+                Part::Column(_) => "*",
+            });
+            let text: String = text.collect();
+            // A node is a name, or a name with a star at its end; more would be no pattern.
+            match (is_open, text.strip_suffix('*')) {
+                (false, _) => node(&text),
+                (true, Some(front)) if is_plain(front) => text,
+                (true, _) => "*".to_owned(),
+            }
+        });
+        nodes.collect::<Vec<_>>().join(".")
+    }
+
     /// The columns in it, each once.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let mut columns = Vec::new();
@@ -208,15 +227,34 @@ mod tests {
             ("root.水泵.d", "root.水泵.d"),
             ("root.sg.1a", "root.sg.`1a`"),
         ] {
-            assert_eq!(rendered(template, &values).as_deref(), Ok(expected), "{template}");
+            assert_eq!(
+                rendered(template, &values).as_deref(),
+                Ok(expected),
+                "{template}"
+            );
         }
         assert!(rendered("root.{site}", &[("site", "")]).is_err());
     }
 
     #[test]
     fn what_is_no_template_is_refused() {
-        for bad in ["", "root..d", "root.{a", "root.a}", "root.{}", "root.`a", "root.{a{b}}"] {
+        for bad in [
+            "",
+            "root..d",
+            "root.{a",
+            "root.a}",
+            "root.{}",
+            "root.`a",
+            "root.{a{b}}",
+        ] {
             assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+        for (template, pattern) in [
+            ("root.plant.pump_{id}", "root.plant.pump_*"),
+            ("root.plant.${id}", "root.plant.*"),
+            ("root.`a b`.{id}_x", "root.`a b`.*"),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().pattern(), pattern);
         }
         assert!(Template::parse("root.{a}").unwrap().is_path());
         assert!(!Template::parse("plant.{a}").unwrap().is_path());

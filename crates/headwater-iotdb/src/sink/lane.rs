@@ -132,7 +132,12 @@ impl Drop for Lane {
 async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) {
     let stopped = async {
         loop {
-            wait(&shared, sender.options.linger, sender.options.tablet_bytes_max).await;
+            wait(
+                &shared,
+                sender.options.linger,
+                sender.options.tablet_bytes_max,
+            )
+            .await;
             let (deletes, slots) = {
                 let mut state = shared.state();
                 state.since = None;

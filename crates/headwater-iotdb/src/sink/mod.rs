@@ -10,7 +10,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use headwater_core::batch::{Batch, ChangeKind, Image, Row};
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 pub use counts::{Counted, Counts};
 
-use crate::client::{Session, SessionOptions};
+use crate::client::{Rows, Session, SessionOptions};
 use crate::config::{DeletePolicy, IotdbOptions, Model, TimeUnit, UpdatePolicy};
 use crate::convert::Conversion;
 use crate::error;
@@ -80,6 +80,13 @@ impl IotdbSink {
         self.counts.clone()
     }
 
+    /// Bytes that wait for the server, or are on their way.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        let lanes = self.open.iter().flat_map(|open| &open.lanes);
+        lanes.map(Lane::size_bytes).sum()
+    }
+
     async fn connect(&self) -> Result<Open> {
         let letters = Arc::new(Letters::open(self.name(), &self.options.on_error)?);
         let session_options = Arc::new(session_options(&self.options));
@@ -127,15 +134,23 @@ impl IotdbSink {
     /// Adds a batch's rows to their lanes.
     fn add(&mut self, batch: &Batch) -> Result<()> {
         let Some(open) = &self.open else {
-            return Err(Error::new(ErrorKind::Internal, "a sink was written to before it was open"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "a sink was written to before it was open",
+            ));
         };
         for row in batch.rows() {
-            let plan = Self::plan(&mut self.plans, &self.options, &open.conversion, row.schema())?;
+            let plan = Self::plan(
+                &mut self.plans,
+                &self.options,
+                &open.conversion,
+                row.schema(),
+            )?;
             let Some(plan) = plan else {
                 self.counts.add(Of::Unmapped, 1);
                 continue;
             };
-            let mut rows = Rows {
+            let mut applying = Applying {
                 options: &self.options,
                 counts: &self.counts,
                 open,
@@ -143,7 +158,7 @@ impl IotdbSink {
                 device: &mut self.device,
                 key: &mut self.key,
             };
-            rows.apply(&row)?;
+            applying.apply(&row)?;
         }
         for lane in &open.lanes {
             lane.wake();
@@ -163,13 +178,17 @@ impl IotdbSink {
             }
             let fullest = open.lanes.iter().max_by_key(|lane| lane.size_bytes());
             let waiting: usize = open.lanes.iter().map(Lane::size_bytes).sum();
-            let Some(fullest) = fullest.filter(|_| waiting >= self.options.pending_bytes_max) else {
+            let Some(fullest) = fullest.filter(|_| waiting >= self.options.pending_bytes_max)
+            else {
                 return Ok(());
             };
             fullest.wake();
             // Each lane gives up by itself; this is for one that hangs.
             let limit = self.options.unavailable_for_max * 2 + self.options.call_timeout;
-            if tokio::time::timeout_at(since + limit, fullest.sent()).await.is_err() {
+            if tokio::time::timeout_at(since + limit, fullest.sent())
+                .await
+                .is_err()
+            {
                 return Err(error::unreachable(&self.options.nodes[0]));
             }
         }
@@ -226,7 +245,7 @@ impl Sink for IotdbSink {
 }
 
 /// What one row asks for.
-struct Rows<'a> {
+struct Applying<'a> {
     options: &'a IotdbOptions,
     counts: &'a Counts,
     open: &'a Open,
@@ -235,7 +254,7 @@ struct Rows<'a> {
     key: &'a mut Vec<u8>,
 }
 
-impl Rows<'_> {
+impl Applying<'_> {
     fn apply(&mut self, row: &Row<'_>) -> Result<()> {
         let refused = match (row.kind(), row.before(), row.after()) {
             (ChangeKind::Bootstrap | ChangeKind::Insert, _, Some(image)) => self.insert(&image),
@@ -286,11 +305,10 @@ impl Rows<'_> {
     }
 
     fn lane(&self) -> &Lane {
-        let mut hasher = FxBuildHasher.build_hasher();
-        self.device.hash(&mut hasher);
+        let hash = FxBuildHasher.hash_one(&*self.device);
         let lanes = &self.open.lanes;
         #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
-        let at = (hasher.finish() % lanes.len() as u64) as usize;
+        let at = (hash % lanes.len() as u64) as usize;
         &lanes[at]
     }
 
@@ -417,6 +435,23 @@ pub(crate) async fn any_session(
     Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Configuration, "no IoTDB node is named")))
 }
 
+/// What IoTDB answers to a query, in the model and database of the options.
+///
+/// # Errors
+/// As those of a sink; a statement that is refused is `SinkRejected`.
+pub async fn query(options: &IotdbOptions, statement: &str) -> Result<Rows> {
+    let mut session = any_session(options, &session_options(options)).await?;
+    if let Model::Table { database } = &options.model {
+        let status = session
+            .execute(&format!("USE {}", quoted(database)))
+            .await?;
+        error::check(&status, "choosing the database")?;
+    }
+    let rows = session.query(statement).await;
+    session.close().await;
+    rows
+}
+
 /// The server's precision of time.
 pub(crate) fn precision(name: &str) -> Result<TimeUnit> {
     let units = [
@@ -426,8 +461,11 @@ pub(crate) fn precision(name: &str) -> Result<TimeUnit> {
     ];
     let found = units.into_iter().find(|unit| unit.name() == name);
     found.ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "IoTDB counts time in a unit that is not known")
-            .with("timestamp_precision", name)
+        Error::new(
+            ErrorKind::Unsupported,
+            "IoTDB counts time in a unit that is not known",
+        )
+        .with("timestamp_precision", name)
     })
 }
 
@@ -441,7 +479,10 @@ async fn create_databases(session: &mut Session, options: &IotdbOptions) -> Resu
                 .collect()
         }
         Model::Table { database } => {
-            vec![format!("CREATE DATABASE IF NOT EXISTS {}", quoted(database))]
+            vec![format!(
+                "CREATE DATABASE IF NOT EXISTS {}",
+                quoted(database)
+            )]
         }
     };
     for statement in statements {

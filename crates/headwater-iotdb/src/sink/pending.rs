@@ -61,7 +61,10 @@ impl Pending {
                 let tablet = Tablet::new(target, plan.layout.clone());
                 let plan = plan.clone();
                 let place = self.slots.len();
-                self.places.entry(name).or_default().push((plan.number, place));
+                self.places
+                    .entry(name)
+                    .or_default()
+                    .push((plan.number, place));
                 self.slots.push(Slot { plan, tablet });
                 place
             }

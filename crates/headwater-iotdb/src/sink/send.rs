@@ -147,7 +147,9 @@ impl Sender {
         let mut open: Vec<Slot> = Vec::new();
         for mut slot in slots {
             slot.tablet.finish();
-            let found = open.iter_mut().find(|found| found.plan.number == slot.plan.number);
+            let found = open
+                .iter_mut()
+                .find(|found| found.plan.number == slot.plan.number);
             match found {
                 Some(found) if found.tablet.size_bytes() < self.options.tablet_bytes_max => {
                     found.tablet.append(&slot.tablet);
@@ -258,7 +260,9 @@ impl Sender {
                 }
                 Ok(status) => match Verdict::of(&status) {
                     Verdict::Refused => return Ok(Answer::Refused(status)),
-                    Verdict::Unsure if unsure >= UNSURE_TRIES => return Ok(Answer::Refused(status)),
+                    Verdict::Unsure if unsure >= UNSURE_TRIES => {
+                        return Ok(Answer::Refused(status));
+                    }
                     Verdict::Stop => return Err(error::of_status(&status)),
                     Verdict::Unsure => {
                         unsure += 1;

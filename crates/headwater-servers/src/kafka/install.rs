@@ -1,19 +1,17 @@
 //! Finds Kafka's libraries and a Java to run them, or gets the libraries.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::install::on_path;
+use crate::java;
 use crate::maven::{self, Libraries};
 
 /// The version that is got where none is given.
 pub const VERSION: &str = "4.3.1";
-
-/// The oldest Java that this version runs on.
-const JAVA_MIN: u32 = 17;
 
 const LIBRARIES: Libraries<'_> = Libraries {
     name: "Kafka 4.3.1",
@@ -22,6 +20,7 @@ const LIBRARIES: Libraries<'_> = Libraries {
         ["org.apache.kafka", "kafka-tools", VERSION],
         ["org.slf4j", "slf4j-simple", "1.7.36"],
     ],
+    without: &[],
     sums: include_str!("libs.sha256"),
 };
 
@@ -80,7 +79,7 @@ pub fn install() -> Result<KafkaInstall> {
     if let Some(install) = &*found {
         return Ok(install.clone());
     }
-    let java = java()?;
+    let java = java::find("Kafka")?;
     let install = match installed_with(&java) {
         Some(install) => install,
         None => fetch(java)?,
@@ -90,7 +89,7 @@ pub fn install() -> Result<KafkaInstall> {
 
 /// Kafka if the machine or the cache folder has it; downloads nothing.
 pub fn installed() -> Option<KafkaInstall> {
-    installed_with(&java().ok()?)
+    installed_with(&java::find("Kafka").ok()?)
 }
 
 fn installed_with(java: &Path) -> Option<KafkaInstall> {
@@ -161,71 +160,4 @@ fn no_kafka(cause: &Error) -> Error {
          and then: export HEADWATER_TEST_KAFKA=127.0.0.1:9092\n    \
          (tests that start private servers of their own still need one of the first two)"
     ))
-}
-
-/// The Java to run: `JAVA_HOME`'s, else the one on `PATH`.
-///
-/// # Errors
-/// There is none, or it is too old.
-pub fn java() -> Result<PathBuf> {
-    let hint = format!(
-        "install Java {JAVA_MIN} or newer (apt-get install default-jre-headless), or set JAVA_HOME"
-    );
-    let named = std::env::var_os("JAVA_HOME")
-        .map(|home| PathBuf::from(home).join("bin/java"))
-        .filter(|java| java.is_file());
-    let java = named
-        .or_else(|| on_path("java"))
-        .ok_or_else(|| Error::new("Kafka needs Java, and there is none on PATH").hint(&*hint))?;
-    let output = Command::new(&java)
-        .arg("-version")
-        .stdin(Stdio::null())
-        .output();
-    let said = output.map_or_else(
-        |error| error.to_string(),
-        |output| String::from_utf8_lossy(&output.stderr).into_owned(),
-    );
-    match version(&said) {
-        Some(version) if version >= JAVA_MIN => Ok(java),
-        Some(version) => Err(Error::new(format!(
-            "Kafka needs Java {JAVA_MIN}, and {} is {version}",
-            java.display()
-        ))
-        .hint(hint)),
-        None => Err(Error::new(format!(
-            "{} does not say its version: {}",
-            java.display(),
-            said.lines().next().unwrap_or_default()
-        ))
-        .hint(hint)),
-    }
-}
-
-/// The first number of `openjdk version "17.0.15" 2025-04-15`; of `"1.8.0_392"`, 8.
-fn version(said: &str) -> Option<u32> {
-    let quoted = said.split('"').nth(1)?;
-    let mut numbers = quoted.split(['.', '-', '+', '_']);
-    match numbers.next()?.parse().ok()? {
-        1 => numbers.next()?.parse().ok(),
-        major => Some(major),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version;
-
-    #[test]
-    fn the_version_of_java_is_read() {
-        let texts = [
-            ("openjdk version \"17.0.15\" 2025-04-15\n", Some(17)),
-            ("openjdk version \"25\" 2025-09-16", Some(25)),
-            ("openjdk version \"26-ea\" 2026-03-17", Some(26)),
-            ("java version \"1.8.0_392\"", Some(8)),
-            ("no such file", None),
-        ];
-        for (text, expected) in texts {
-            assert_eq!(version(text), expected, "{text}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
-pub use install::{KafkaInstall, VERSION, install, installed, java};
+pub use install::{KafkaInstall, VERSION, install, installed};
 pub use instance::{Kafka, KafkaOptions};
 
 use crate::cache;

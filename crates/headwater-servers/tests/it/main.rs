@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod iotdb;
 mod kafka;
 mod private;
 mod shared;

@@ -1,21 +1,24 @@
-//! The sink with a real IoTDB: random rows under each policy and in each model, and rows that are refused.
+//! The sink with a real IoTDB: random rows under each policy and in each model, rows that are refused, and servers that go.
+
+mod checks;
+mod outages;
+mod policies;
+mod refusals;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use headwater_core::batch::{Batch, ChangeKind, RowHead};
-use headwater_core::dead_letters;
 use headwater_core::schema::{Column, DataType, KeyOrder, SchemaId, TableName, TableSchema};
 use headwater_core::sink::{Durability, Receipt, Sink};
 use headwater_core::value::{Date, DateTime};
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
 use super::{IotdbSink, any_session, session_options};
 use crate::client::{Rows, Value};
 use crate::config::{
-    Address, DeletePolicy, IotdbOptions, Mapping, Measurement, Model, OnError, Policy, SeriesType,
+    Address, DeletePolicy, IotdbOptions, Mapping, Measurement, Model, Policy, SeriesType,
     UpdatePolicy,
 };
 
@@ -76,7 +79,12 @@ fn date_time(minute: u32) -> DateTime {
     }
 }
 
-fn push(batch: &mut Batch, schema: &Arc<TableSchema>, before: Option<&Reading>, after: Option<&Reading>) {
+fn push(
+    batch: &mut Batch,
+    schema: &Arc<TableSchema>,
+    before: Option<&Reading>,
+    after: Option<&Reading>,
+) {
     let number = batch.add_schema(schema);
     let mut image = |row: &Reading| {
         let mark = batch.mark();
@@ -115,7 +123,10 @@ fn push(batch: &mut Batch, schema: &Arc<TableSchema>, before: Option<&Reading>, 
 }
 
 fn options(model: &Model, name: &str) -> IotdbOptions {
-    let address = headwater_servers::iotdb::shared().unwrap();
+    options_at(&headwater_servers::iotdb::shared().unwrap(), model, name)
+}
+
+fn options_at(address: &str, model: &Model, name: &str) -> IotdbOptions {
     let (host, port) = address.rsplit_once(':').unwrap();
     let node = Address {
         host: host.to_owned(),
@@ -129,7 +140,11 @@ fn options(model: &Model, name: &str) -> IotdbOptions {
     };
     let mapping = Mapping {
         table: TableName::new("plant", "readings"),
-        target: if is_tree { format!("root.{name}.${{pump}}") } else { "readings".to_owned() },
+        target: if is_tree {
+            format!("root.{name}.${{pump}}")
+        } else {
+            "readings".to_owned()
+        },
         device_fields: vec!["pump".to_owned()],
         attribute_fields: Vec::new(),
         timestamp_field: "at".to_owned(),
@@ -151,17 +166,23 @@ fn options(model: &Model, name: &str) -> IotdbOptions {
 }
 
 async fn clean(options: &IotdbOptions, name: &str) {
-    let mut session = any_session(options, &session_options(options)).await.unwrap();
+    let mut session = any_session(options, &session_options(options))
+        .await
+        .unwrap();
     match &options.model {
         Model::Tree { .. } => {
-            let _ = session.execute(&format!("DELETE DATABASE root.{name}")).await.unwrap();
+            let _ = session
+                .execute(&format!("DELETE DATABASE root.{name}"))
+                .await
+                .unwrap();
         }
         Model::Table { .. } => {
             for statement in [
                 format!("DROP DATABASE IF EXISTS {name}"),
                 format!("CREATE DATABASE {name}"),
                 format!("USE {name}"),
-                "CREATE TABLE readings (pump STRING TAG, flow DOUBLE FIELD, note TEXT FIELD)".to_owned(),
+                "CREATE TABLE readings (pump STRING TAG, flow DOUBLE FIELD, note TEXT FIELD)"
+                    .to_owned(),
             ] {
                 let status = session.execute(&statement).await.unwrap();
                 assert!(status.is_success(), "{statement}: {status:?}");
@@ -174,11 +195,7 @@ async fn clean(options: &IotdbOptions, name: &str) {
 type Points = BTreeMap<(String, i64, &'static str), Value>;
 
 async fn query(options: &IotdbOptions, statement: &str) -> Rows {
-    let mut session = any_session(options, &session_options(options)).await.unwrap();
-    if let Model::Table { database } = &options.model {
-        assert!(session.execute(&format!("USE {database}")).await.unwrap().is_success());
-    }
-    session.query(statement).await.unwrap()
+    super::query(options, statement).await.unwrap()
 }
 
 async fn points(options: &IotdbOptions, name: &str) -> Points {
@@ -192,7 +209,11 @@ async fn points(options: &IotdbOptions, name: &str) -> Points {
     };
     match &options.model {
         Model::Tree { .. } => {
-            let rows = query(options, &format!("SELECT flow, note FROM root.{name}.** ALIGN BY DEVICE")).await;
+            let rows = query(
+                options,
+                &format!("SELECT flow, note FROM root.{name}.** ALIGN BY DEVICE"),
+            )
+            .await;
             for (time, row) in rows.times.iter().zip(&rows.values) {
                 let device = row[0].text().unwrap();
                 let pump = device.rsplit_once(".`").map_or_else(
@@ -205,7 +226,9 @@ async fn points(options: &IotdbOptions, name: &str) -> Points {
         Model::Table { .. } => {
             let rows = query(options, "SELECT time, pump, flow, note FROM readings").await;
             for row in &rows.values {
-                let Value::Int64(time) = row[0] else { panic!("no time") };
+                let Value::Int64(time) = row[0] else {
+                    panic!("no time")
+                };
                 add(&row[1].text().unwrap(), time, &row[2..]);
             }
         }
@@ -214,7 +237,13 @@ async fn points(options: &IotdbOptions, name: &str) -> Points {
 }
 
 /// What the policy says should be there.
-fn apply(points: &mut Points, policy: Policy, is_table: bool, before: Option<&Reading>, after: Option<&Reading>) {
+fn apply(
+    points: &mut Points,
+    policy: Policy,
+    is_table: bool,
+    before: Option<&Reading>,
+    after: Option<&Reading>,
+) {
     let forget = |points: &mut Points, row: &Reading, name: Option<&str>| {
         let pump = row.pump.clone().unwrap();
         points.retain(|(device, at, found), _| {
@@ -231,7 +260,9 @@ fn apply(points: &mut Points, policy: Policy, is_table: bool, before: Option<&Re
             }
             return;
         }
-        (Some(before), Some(after)) if (&before.pump, before.minute) != (&after.pump, after.minute) => {
+        (Some(before), Some(after))
+            if (&before.pump, before.minute) != (&after.pump, after.minute) =>
+        {
             forget(points, before, None);
         }
         (Some(before), Some(after)) => {
@@ -269,7 +300,10 @@ fn history(random: &mut StdRng, steps: usize) -> Vec<(Option<Reading>, Option<Re
     let place = |random: &mut StdRng, rows: &[Reading]| loop {
         let pump = Some(pumps[random.random_range(0..pumps.len())].to_owned());
         let minute = random.random_range(0..40);
-        if !rows.iter().any(|row| (&row.pump, row.minute) == (&pump, minute)) {
+        if !rows
+            .iter()
+            .any(|row| (&row.pump, row.minute) == (&pump, minute))
+        {
             return (pump, minute);
         }
     };
@@ -278,7 +312,11 @@ fn history(random: &mut StdRng, steps: usize) -> Vec<(Option<Reading>, Option<Re
         random.random_bool(0.8).then_some(value)
     };
     let note = |random: &mut StdRng| {
-        let value = format!("n{},'\"\\é{}", random.random_range(0..99), random.random_range(0..9));
+        let value = format!(
+            "n{},'\"\\é{}",
+            random.random_range(0..99),
+            random.random_range(0..9)
+        );
         random.random_bool(0.7).then_some(value)
     };
     while history.len() < steps {
@@ -316,19 +354,45 @@ fn history(random: &mut StdRng, steps: usize) -> Vec<(Option<Reading>, Option<Re
     history
 }
 
+/// Opens a sink; a server that is away is waited for, as the engine does.
+async fn open(sink: &mut IotdbSink) {
+    while let Err(error) = sink.open(None).await {
+        assert!(error.is_temporary(), "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
 /// Writes a history in random batches; after some of them the sink is opened again, and goes on from the last durable point.
-async fn replay(sink: &mut IotdbSink, random: &mut StdRng, history: &[(Option<Reading>, Option<Reading>)]) {
+async fn replay(
+    sink: &mut IotdbSink,
+    random: &mut StdRng,
+    history: &[(Option<Reading>, Option<Reading>)],
+) {
+    let steps = replay_until(sink, random, history, || false).await;
+    assert_eq!(steps, history.len());
+}
+
+/// The same, to its end or until it is enough; says how much of it was written.
+async fn replay_until(
+    sink: &mut IotdbSink,
+    random: &mut StdRng,
+    history: &[(Option<Reading>, Option<Reading>)],
+    is_enough: impl Fn() -> bool,
+) -> usize {
     let schema = schema("readings");
     let mut at = 0;
     let mut durable = 0;
     let mut rewinds = 0;
-    while at < history.len() {
+    let mut reached = 0;
+    // What was written once has to be written again after a rewind, so the end is a durable one.
+    while at < history.len() && !(is_enough() && at >= reached) {
         let end = (at + random.random_range(1..40)).min(history.len());
         let mut batch = Batch::new();
         for (before, after) in &history[at..end] {
             push(&mut batch, &schema, before.as_ref(), after.as_ref());
         }
         at = end;
+        reached = reached.max(at);
         let durability = match random.random_bool(0.2) {
             true => Durability::Durable,
             false => Durability::Accepted,
@@ -339,166 +403,47 @@ async fn replay(sink: &mut IotdbSink, random: &mut StdRng, history: &[(Option<Re
         }
         if random.random_bool(0.1) && rewinds < 5 {
             rewinds += 1;
-            sink.open(None).await.unwrap();
+            open(sink).await;
             at = durable;
         }
     }
-    let receipt = sink.write(&Batch::new(), Durability::Durable).await.unwrap();
+    let receipt = sink
+        .write(&Batch::new(), Durability::Durable)
+        .await
+        .unwrap();
     assert!(matches!(receipt, Receipt::Durable(_)));
+    at
 }
 
-async fn every_policy(model: Model, name: &str) {
-    let updates = [UpdatePolicy::Overwrite, UpdatePolicy::Ignore];
-    let deletes = [DeletePolicy::Ignore, DeletePolicy::Delete];
-    let mut seed = 1;
-    for update in updates {
-        for delete in deletes {
-            for _ in 0..2 {
-                seed += 1;
-                let policy = Policy { update, delete };
-                let mut options = options(&model, name);
-                options.policy = policy;
-                options.tablet_bytes_max = if seed % 2 == 0 { 1024 } else { 1024 * 1024 };
-                clean(&options, name).await;
-                let mut random = StdRng::seed_from_u64(seed);
-                let history = history(&mut random, 400);
-                let mut sink = IotdbSink::new(options.clone()).unwrap();
-                sink.open(None).await.unwrap();
-                replay(&mut sink, &mut random, &history).await;
-                let mut expected = Points::new();
-                let is_table = matches!(model, Model::Table { .. });
-                for (before, after) in &history {
-                    apply(&mut expected, policy, is_table, before.as_ref(), after.as_ref());
-                }
-                let found = points(&options, name).await;
-                let missing: Vec<_> = expected.iter().filter(|(at, value)| found.get(*at) != Some(value)).collect();
-                let stale: Vec<_> = found.iter().filter(|(at, value)| expected.get(*at) != Some(value)).collect();
-                assert!(
-                    missing.is_empty() && stale.is_empty(),
-                    "seed {seed}, {policy:?}: {} points expected; missing {:?}, stale {:?}",
-                    expected.len(),
-                    missing.iter().take(5).collect::<Vec<_>>(),
-                    stale.iter().take(5).collect::<Vec<_>>(),
-                );
-            }
-        }
+/// What the policy says should be there after all of a history.
+fn expected(
+    history: &[(Option<Reading>, Option<Reading>)],
+    policy: Policy,
+    model: &Model,
+) -> Points {
+    let is_table = matches!(model, Model::Table { .. });
+    let mut points = Points::new();
+    for (before, after) in history {
+        apply(
+            &mut points,
+            policy,
+            is_table,
+            before.as_ref(),
+            after.as_ref(),
+        );
     }
+    points
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn aligned_devices_hold_what_the_policy_says() {
-    every_policy(Model::Tree { is_aligned: true }, "sink_aligned").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_devices_hold_what_the_policy_says() {
-    every_policy(Model::Tree { is_aligned: false }, "sink_plain").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_hold_what_the_policy_says() {
-    let database = String::new();
-    every_policy(Model::Table { database }, "sink_table").await;
-}
-
-fn reading(id: i64, pump: Option<&str>, minute: u32) -> Reading {
-    Reading {
-        id,
-        pump: pump.map(str::to_owned),
-        minute,
-        flow: Some(1.5),
-        note: Some("x".to_owned()),
-    }
-}
-
-async fn write(sink: &mut IotdbSink, rows: &[Reading]) -> headwater_core::Result<Receipt> {
-    let schema = schema("readings");
-    let mut batch = Batch::new();
-    for row in rows {
-        push(&mut batch, &schema, None, Some(row));
-    }
-    sink.write(&batch, Durability::Durable).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_rows_go_to_the_dead_letters_and_no_others() {
-    let name = "sink_letters";
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("letters.jsonl");
-    let mut options = options(&Model::Tree { is_aligned: false }, name);
-    options.on_error = OnError::DeadLetters(path.clone());
-    clean(&options, name).await;
-    // One device has a series of another type.
-    let statement = format!("CREATE TIMESERIES root.{name}.odd.flow WITH DATATYPE=BOOLEAN");
-    let mut session = any_session(&options, &session_options(&options)).await.unwrap();
-    assert!(session.execute(&statement).await.unwrap().is_success());
-    let mut sink = IotdbSink::new(options.clone()).unwrap();
-    sink.open(None).await.unwrap();
-    let mut rows = vec![
-        reading(1, None, 0),
-        reading(2, Some(""), 0),
-        reading(3, Some("good"), 0),
-        reading(4, Some("odd"), 0),
-        reading(5, Some("odd"), 1),
-        reading(6, Some("other"), 0),
-    ];
-    rows.extend((10..40).map(|id| reading(id, Some("good"), u32::try_from(id).unwrap())));
-    write(&mut sink, &rows).await.unwrap();
-    let refused: Vec<i64> = letters(&path);
-    assert_eq!(refused, [1, 2, 4, 5]);
-    let counted = sink.counts().counted();
-    assert_eq!((counted.rows, counted.refused), (32, 4));
-    for (pump, expected) in [("good", 31), ("other", 1), ("odd", 0)] {
-        let statement = format!("SELECT count(flow) FROM root.{name}.{pump}");
-        let found = query(&options, &statement).await;
-        assert_eq!(found.values, [[Value::Int64(expected)]], "{pump}");
-    }
-}
-
-fn letters(path: &Path) -> Vec<i64> {
-    let letters = dead_letters::read(path).unwrap();
-    let mut keys: Vec<i64> = letters
-        .iter()
-        .map(|letter| {
-            assert!(!letter.reason.is_empty() && !letter.data.is_empty(), "{letter:?}");
-            letter.key["id"].as_i64().unwrap()
-        })
-        .collect();
-    keys.sort_unstable();
-    keys
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_older_than_their_time_to_live_are_found_among_the_others() {
-    let name = "sink_ttl";
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("letters.jsonl");
-    let mut options = options(&Model::Tree { is_aligned: true }, name);
-    options.on_error = OnError::DeadLetters(path.clone());
-    clean(&options, name).await;
-    let mut sink = IotdbSink::new(options.clone()).unwrap();
-    sink.open(None).await.unwrap();
-    write(&mut sink, &[reading(0, Some("d"), 0)]).await.unwrap();
-    // Everything before minute 20 is too old: the limit lies between two rows, whenever this runs.
-    let now = i64::try_from(headwater_core::clock::now_s()).unwrap() * 1_000;
-    let age = now - time(20) + 30_000;
-    let mut session = any_session(&options, &session_options(&options)).await.unwrap();
-    let status = session.execute(&format!("SET TTL TO root.{name}.** {age}")).await.unwrap();
-    assert!(status.is_success(), "{status:?}");
-    let rows: Vec<Reading> = (10..40).map(|id| reading(id, Some("d"), u32::try_from(id).unwrap())).collect();
-    write(&mut sink, &rows).await.unwrap();
-    let refused = letters(&path);
-    assert!(refused.contains(&10) && refused.contains(&18), "{refused:?}");
-    assert!(!refused.contains(&39) && !refused.contains(&30), "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_dead_letters_a_refused_row_ends_the_run() {
-    let name = "sink_stop";
-    let options = options(&Model::Tree { is_aligned: true }, name);
-    clean(&options, name).await;
-    let mut sink = IotdbSink::new(options).unwrap();
-    sink.open(None).await.unwrap();
-    let error = write(&mut sink, &[reading(7, None, 0)]).await.unwrap_err();
-    assert!(!error.is_temporary() && error.to_string().contains("{\"id\":7}"), "{error}");
+fn compare(found: &Points, expected: &Points, what: &str) {
+    let differ = |from: &Points, to: &Points| -> Vec<String> {
+        let others = from.iter().filter(|(at, value)| to.get(*at) != Some(value));
+        others.map(|other| format!("{other:?}")).take(5).collect()
+    };
+    let (missing, stale) = (differ(expected, found), differ(found, expected));
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "{what}: {} points expected; missing {missing:?}, stale {stale:?}",
+        expected.len()
+    );
 }
