@@ -661,7 +661,7 @@ mod tests {
             }
             tablet.finish();
             let expected: Vec<_> = expected.into_iter().collect();
-            prop_assert_eq!(read(&tablet), expected.clone());
+            prop_assert_eq!(&read(&tablet), &expected);
             let points = |row: &Row| u64::from(row.0.is_some()) + u64::from(row.1.is_some()) + u64::from(row.2.is_some());
             let all: u64 = expected.iter().map(|(_, row)| points(row)).sum();
             prop_assert_eq!(tablet.points(), all);
@@ -679,7 +679,7 @@ mod tests {
             let mut tablet = Tablet::new("root.d".into(), layout());
             let mut expected = Vec::new();
             for (time, (row, refused)) in rows.into_iter().enumerate() {
-                let time = time as i64;
+                let time = i64::try_from(time).unwrap();
                 let result = tablet.push(time, b"k", |at, out| {
                     if at == refused {
                         return Err("no".to_owned());
