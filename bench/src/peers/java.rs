@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use headwater_servers::maven::{self, Libraries};
-use headwater_servers::{Error, Flavor, Result, cache_folder, kafka};
+use headwater_servers::{Error, Flavor, Result, cache_folder};
 
 const MAXWELL: Libraries<'_> = Libraries {
     name: "Maxwell 1.22.6",
     wanted: &[["com.zendesk", "maxwell", "1.22.6"]],
+    without: &[],
     sums: include_str!("../../peers/maxwell.sha256"),
 };
 
