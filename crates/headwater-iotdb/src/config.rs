@@ -115,6 +115,21 @@ pub struct Mapping {
     pub measurements: Vec<Measurement>,
 }
 
+impl Mapping {
+    /// The columns that tell a row's place in IoTDB: those of its device, and its time.
+    #[must_use]
+    pub fn place_fields(&self) -> Vec<String> {
+        let template = crate::mapping::Template::parse(&self.target);
+        let in_template = template.iter().flat_map(|template| template.columns());
+        let mut fields: Vec<String> = in_template.map(str::to_owned).collect();
+        if fields.is_empty() {
+            fields.clone_from(&self.device_fields);
+        }
+        fields.push(self.timestamp_field.clone());
+        fields
+    }
+}
+
 /// One measurement of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measurement {

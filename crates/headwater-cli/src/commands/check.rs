@@ -4,8 +4,12 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use headwater_core::finding::{Finding, Level};
+use headwater_core::schema::TableSchema;
+use headwater_core::source::Source;
+use headwater_iotdb::IotdbOptions;
 use headwater_kafka::KafkaOptions;
-use headwater_mysql::check::check;
+use headwater_mysql::MysqlSource;
+use headwater_mysql::check::{check, duplicates};
 use serde_json::{Value, json};
 
 use super::source;
@@ -13,16 +17,25 @@ use crate::config::{Failure, LogFormat, SourceSettings};
 use crate::exit::Exit;
 use crate::terminal::console::use_color;
 
+/// Where rows go, where that can be looked at.
+pub(crate) struct Targets<'a> {
+    pub(crate) kafka: Option<&'a KafkaOptions>,
+    pub(crate) iotdb: Option<&'a IotdbOptions>,
+}
+
 /// Checks, and prints what was found. Fails if a run would.
 pub(crate) async fn run(
     settings: &SourceSettings,
-    kafka: Option<&KafkaOptions>,
+    targets: Targets<'_>,
     format: LogFormat,
 ) -> Result<Exit, Failure> {
     let source = source::open(settings);
     let mut findings = Box::pin(check(&source)).await?;
-    if let Some(kafka) = kafka {
+    if let Some(kafka) = targets.kafka {
         findings.extend(target(kafka).await);
+    }
+    if let Some(iotdb) = targets.iotdb {
+        findings.extend(self::iotdb(iotdb, &source).await?);
     }
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
@@ -44,6 +57,51 @@ async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
         let failed = Finding::failed("kafka", error.to_string());
         vec![failed.expected(error.hint_text().unwrap_or_default())]
     })
+}
+
+/// What is found of IoTDB, held against the tables that are read.
+async fn iotdb(options: &IotdbOptions, source: &MysqlSource) -> Result<Vec<Finding>, Failure> {
+    let tables: Vec<_> = Source::tables(source).await?.into_iter().map(|table| table.schema).collect();
+    let mut findings = headwater_iotdb::check(options, &tables)
+        .await
+        .unwrap_or_else(|error| {
+            let failed = Finding::failed("iotdb", error.to_string());
+            vec![failed.expected(error.hint_text().unwrap_or_default())]
+        });
+    for mapping in &options.mappings {
+        if let Some(schema) = tables.iter().find(|schema| schema.name == mapping.table) {
+            findings.extend(unique(source, schema, &mapping.place_fields()).await?);
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether no two rows of a table have one device and one time, where they would be one row of IoTDB.
+async fn unique(
+    source: &MysqlSource,
+    schema: &TableSchema,
+    fields: &[String],
+) -> Result<Option<Finding>, Failure> {
+    let place = |name: &String| {
+        let mut columns = schema.columns.iter();
+        columns.position(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    let Some(places) = fields.iter().map(place).collect::<Option<Vec<usize>>>() else {
+        // The mapping is refused already.
+        return Ok(None);
+    };
+    let name = format!("unique {}", schema.name);
+    let is_key = !schema.key.is_empty() && schema.key.iter().all(|column| places.contains(column));
+    if is_key {
+        return Ok(Some(Finding::ok(name, format!("by its key: {}", fields.join(", ")))));
+    }
+    let twice = duplicates(source, &schema.name, fields).await?;
+    Ok(Some(match twice {
+        None => Finding::ok(name, format!("no two rows have the same {}", fields.join(", "))),
+        Some(found) => Finding::failed(name, found)
+            .expected("rows with one device and one time are one row in IoTDB: the last one that is written stays")
+            .mend("map more columns to the device, or take the last of each by the table's key: readers: 1"),
+    }))
 }
 
 const fn word(level: Level) -> &'static str {

@@ -44,7 +44,12 @@ async fn command(
             let source = crate::config::SourceSettings::of(&check.source, &file, &[], lookup)?;
             let choice = crate::config::sink_of(&check.target, &file, &mut Vec::new())?;
             let kafka = crate::config::kafka_options(&choice, &check.target, &file)?;
-            return check::run(&source, kafka.as_ref(), *format).await;
+            let iotdb = crate::config::iotdb_options(&choice, &file, &source, lookup)?;
+            let targets = check::Targets {
+                kafka: kafka.as_ref(),
+                iotdb: iotdb.as_ref(),
+            };
+            return check::run(&source, targets, *format).await;
         }
         Command::Run(run) => Settings::of_run(run, lookup)?,
         Command::Backfill(backfill) => Settings::of_backfill(backfill, lookup)?,

@@ -13,6 +13,7 @@ use headwater_core::source::Source;
 use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
 use headwater_format::maxwell::{self, BootstrapEvents, Encoder};
+use headwater_iotdb::{Counts, IotdbSink};
 use headwater_kafka::KafkaSink;
 use headwater_mysql::MysqlSource;
 use headwater_mysql::schema::TableDefinition;
@@ -39,7 +40,7 @@ pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<E
     announce(settings, store.as_ref())?;
     let stop = CancellationToken::new();
     signals::watch(Arc::clone(console), stop.clone())?;
-    let sink = sink(settings, console)?;
+    let (sink, counts) = sink(settings, console)?;
     let progress = Arc::new(Progress::default());
     let (control, commands) = bootstrap::control();
     let watched = Watched::new(control, Arc::clone(&progress), about(settings));
@@ -64,7 +65,7 @@ pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<E
     plane.stop().await;
     match result? {
         Some(summary) => {
-            conclude(settings, console, &summary);
+            conclude(settings, console, &summary, counts.as_deref());
         }
         None if progress.rows_snapshot() + progress.rows_live() > 0 => {
             tracing::info!("stopped; {COMES_AGAIN}");
@@ -227,14 +228,15 @@ fn store(settings: &Settings) -> Result<Arc<dyn CheckpointStore>> {
     Ok(Arc::new(CheckpointFile::open(path)?))
 }
 
-fn sink(settings: &Settings, console: &Arc<Console>) -> Result<AnySink> {
+/// The sink, and what it counts beside the engine.
+fn sink(settings: &Settings, console: &Arc<Console>) -> Result<(AnySink, Option<Arc<Counts>>)> {
     let encoder = Encoder::new(settings.events.clone());
     let options = FileOptions {
         // Without a checkpoint nobody comes back to the file.
         sync: settings.checkpoint.is_some(),
         ..FileOptions::default()
     };
-    Ok(match &settings.sink {
+    let sink = match &settings.sink {
         SinkChoice::Stdout => {
             let stream = EventStream::open(console).map_err(|cause| {
                 Error::new(ErrorKind::Storage, "cannot write to standard output").caused_by(cause)
@@ -248,8 +250,17 @@ fn sink(settings: &Settings, console: &Arc<Console>) -> Result<AnySink> {
             })?;
             AnySink::new(KafkaSink::new(options, encoder)?)
         }
+        SinkChoice::Iotdb => {
+            let options = settings.iotdb.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "the options of IoTDB are missing")
+            })?;
+            let sink = IotdbSink::new(options)?;
+            let counts = sink.counts();
+            return Ok((AnySink::new(sink), Some(counts)));
+        }
         SinkChoice::Null => AnySink::new(NullSink::new(Some(encoder))),
-    })
+    };
+    Ok((sink, None))
 }
 
 /// What the control plane says of the run.
@@ -315,7 +326,15 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
     Ok(())
 }
 
-fn conclude(settings: &Settings, console: &Console, summary: &Summary) {
+fn conclude(
+    settings: &Settings,
+    console: &Console,
+    summary: &Summary,
+    counts: Option<&Counts>,
+) {
+    if let Some(counts) = counts {
+        say_counts(counts);
+    }
     let (rows, changes) = (summary.rows_snapshot, summary.rows_live);
     match summary.ended {
         Ended::Complete => tracing::info!(rows, changes, "finished"),
@@ -339,6 +358,22 @@ fn conclude(settings: &Settings, console: &Console, summary: &Summary) {
         }
         _ => {}
     }
+}
+
+/// What became of the rows in IoTDB.
+fn say_counts(counts: &Counts) {
+    let counted = counts.counted();
+    tracing::info!(
+        rows = counted.rows,
+        points = counted.points,
+        nulls = counted.nulls,
+        without_a_point = counted.empty,
+        refused = counted.refused,
+        updates_ignored = counted.ignored_updates,
+        deletes_ignored = counted.ignored_deletes,
+        deleted = counted.deleted,
+        "written to IoTDB"
+    );
 }
 
 /// Prints the token: alone on standard output where no events go there, so that a script can take it.

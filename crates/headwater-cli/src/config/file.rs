@@ -26,8 +26,8 @@ pub(crate) struct File {
     pub(crate) filter: Option<String>,
     /// What a rule with a column judges an update by. `split` if not given.
     pub(crate) filter_updates: Option<FilterUpdates>,
-    /// What is written to Apache IoTDB. Checked, but not in this version: give a `--sink` to use the rest of the file.
-    pub(crate) iotdb: Option<Iotdb>,
+    /// What is written to Apache IoTDB.
+    pub(crate) iotdb: Option<super::iotdb::Iotdb>,
     /// What is written to Kafka, and how.
     pub(crate) kafka: Option<super::Kafka>,
     /// Where events go: `stdout` (the default), `file:PATH`, `kafka` or `kafka:HOST:PORT/TOPIC`, or `null`, which drops them.
@@ -104,7 +104,7 @@ pub(crate) struct Connections {
     /// The MySQL or MariaDB server to read from.
     pub(crate) mysql: Option<MysqlConnection>,
     /// The IoTDB server to write to.
-    pub(crate) iotdb: Option<IotdbConnection>,
+    pub(crate) iotdb: Option<super::iotdb::IotdbConnection>,
 }
 
 /// How to reach a MySQL or MariaDB server.
@@ -133,28 +133,6 @@ pub(crate) struct MysqlConnection {
     pub(crate) database: Option<String>,
     /// TLS.
     pub(crate) tls: Option<Tls>,
-}
-
-/// How to reach an IoTDB server.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "read by the IoTDB sink of a later version; checked here"
-)]
-pub(crate) struct IotdbConnection {
-    /// Its name or address.
-    #[schemars(length(min = 1))]
-    pub(crate) host: String,
-    /// Its port. 6667 if not given.
-    #[schemars(range(min = 1, max = 65535))]
-    pub(crate) port: Option<u16>,
-    /// The account. `root` if not given.
-    pub(crate) user: Option<String>,
-    /// The account's password.
-    pub(crate) password: Option<Secret>,
-    /// A file that holds the password, in place of `password`.
-    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// TLS to the server.
@@ -289,74 +267,6 @@ pub(crate) struct Specific {
     /// The position in it, in bytes.
     #[schemars(extend("type" = ["integer", "string"], "pattern" = "^[0-9]+$", "minimum" = 1))]
     pub(crate) pos: u64,
-}
-
-/// What is written to IoTDB.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Iotdb {
-    /// The databases (storage groups) to create.
-    #[expect(
-        dead_code,
-        reason = "read by the IoTDB sink of a later version; checked here"
-    )]
-    pub(crate) storage_groups: Option<Vec<String>>,
-    /// Which table becomes which devices.
-    pub(crate) mappings: Option<Vec<Mapping>>,
-}
-
-/// How a table's rows become points.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Mapping {
-    /// The table; one of `mysql.tables`.
-    #[schemars(length(min = 1))]
-    pub(crate) table: String,
-    /// The column that tells the device.
-    #[schemars(length(min = 1))]
-    pub(crate) device_field: String,
-    /// The column that tells the time.
-    #[schemars(length(min = 1))]
-    pub(crate) timestamp_field: String,
-    /// The device's path, with `{device_field's name}` in it.
-    #[schemars(length(min = 1))]
-    pub(crate) device_template: String,
-    /// The columns that are written.
-    pub(crate) measurements: Vec<Measurement>,
-}
-
-/// One measurement of a device.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "read by the IoTDB sink of a later version; checked here"
-)]
-pub(crate) struct Measurement {
-    /// Its name.
-    #[schemars(length(min = 1))]
-    pub(crate) name: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub(crate) data_type: IotdbType,
-    /// The column it is taken from. The one of its own name if not given.
-    pub(crate) field: Option<String>,
-}
-
-/// A type of IoTDB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum IotdbType {
-    Boolean,
-    Int32,
-    Int64,
-    Float,
-    Double,
-    Text,
-    String,
-    Blob,
-    Date,
-    Timestamp,
 }
 
 /// What a filter's rule with a column judges an update by.

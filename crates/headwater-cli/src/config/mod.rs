@@ -5,6 +5,7 @@ mod environment;
 mod events;
 mod file;
 mod http;
+mod iotdb;
 mod kafka;
 pub(crate) mod mask;
 mod names;
@@ -34,7 +35,8 @@ pub(crate) use kafka::Kafka;
 pub(crate) use names::Selection;
 pub(crate) use problem::Refused;
 pub(crate) use settings::{
-    Settings, SourceSettings, StartAt, file as file_of, kafka_options, sink as sink_of,
+    Settings, SourceSettings, StartAt, file as file_of, iotdb_options, kafka_options,
+    sink as sink_of,
 };
 pub(crate) use sink::SinkChoice;
 pub(crate) use trigger::{Asking, TriggerFlags};

@@ -80,6 +80,17 @@ pub(crate) fn select<'a>(
     Ok(selection)
 }
 
+/// One table's full name; `database` is the connection's.
+pub(crate) fn table(name: &str, database: Option<&str>) -> Result<TableName> {
+    match parse(name)? {
+        Wanted::Table(own, table) => qualified(own, &table, database),
+        Wanted::Database(_) => Err(misused(
+            format!("`{name}` is a whole database, and one table is wanted here"),
+            "name a table",
+        )),
+    }
+}
+
 fn qualified(own: Option<String>, table: &str, database: Option<&str>) -> Result<TableName> {
     let name = own.as_deref().or(database).ok_or_else(|| {
         misused(

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use headwater_core::Error;
 use headwater_core::filter::Filter;
 
-use super::file::{Column, File, Http, Iotdb, Mapping, Mysql, StartupMode, Table};
+use super::file::{Column, File, Http, Mysql, StartupMode, Table};
+use super::iotdb::{Iotdb, Mapping};
 use super::names;
 use super::problem::{Place, Problem};
 use super::sink::SinkChoice;
@@ -223,29 +224,16 @@ impl Rules<'_> {
                     "name a table that is listed there, or list it",
                 );
             }
-            self.template(mapping, &path);
-            if mapping.measurements.is_empty() {
+            if mapping.measurements.as_ref().is_some_and(Vec::is_empty) {
                 self.say(
                     &format!("{path}.measurements"),
                     "a mapping without measurements writes nothing",
-                    "list at least one",
+                    "list at least one, or leave the key out: all the other columns are then written",
                 );
             }
             if let Some(columns) = table.and_then(|table| table.columns.as_deref()) {
                 self.columns(mapping, columns, &path);
             }
-        }
-    }
-
-    fn template(&mut self, mapping: &Mapping, path: &str) {
-        let placeholder = format!("{{{}}}", mapping.device_field);
-        let rest = mapping.device_template.replace(&placeholder, "");
-        if rest.contains(['{', '}']) {
-            self.say(
-                &format!("{path}.device_template"),
-                "the device template has a placeholder that is not the device field",
-                format!("the placeholder is `{placeholder}`"),
-            );
         }
     }
 
@@ -266,11 +254,18 @@ impl Rules<'_> {
 impl Mapping {
     /// The columns it reads, each with its place below the mapping.
     fn columns(&self) -> Vec<(String, &str)> {
-        let mut all = vec![
-            ("device_field".to_owned(), self.device_field.as_str()),
-            ("timestamp_field".to_owned(), self.timestamp_field.as_str()),
-        ];
-        for (index, measurement) in self.measurements.iter().enumerate() {
+        let mut all = vec![("timestamp_field".to_owned(), self.timestamp_field.as_str())];
+        all.extend(self.device_field.iter().map(|name| ("device_field".to_owned(), name.as_str())));
+        for (key, names) in [("tags", &self.tags), ("attributes", &self.attributes)] {
+            let names = names.iter().flatten().enumerate();
+            all.extend(names.map(|(at, name)| (format!("{key}[{at}]"), name.as_str())));
+        }
+        let template = self.device_template.as_deref().unwrap_or_default();
+        all.extend(template.split('{').skip(1).filter_map(|rest| {
+            let (column, _) = rest.split_once('}')?;
+            Some(("device_template".to_owned(), column.trim()))
+        }));
+        for (index, measurement) in self.measurements.iter().flatten().enumerate() {
             let (key, column) = match &measurement.field {
                 Some(field) => ("field", field),
                 None => ("name", &measurement.name),
@@ -281,7 +276,7 @@ impl Mapping {
     }
 }
 
-impl super::file::IotdbConnection {
+impl super::iotdb::IotdbConnection {
     fn has_two_passwords(&self) -> bool {
         self.password.is_some() && self.password_file.is_some()
     }

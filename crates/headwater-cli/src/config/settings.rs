@@ -8,13 +8,14 @@ use headwater_core::engine;
 use headwater_core::filter::{Filter, Updates};
 use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
+use headwater_iotdb::IotdbOptions;
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
 use super::{
-    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, kafka, load, misused,
+    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka, load, misused,
     trigger,
 };
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) sink: SinkChoice,
     /// Where `sink` is Kafka.
     pub(crate) kafka: Option<KafkaOptions>,
+    /// Where `sink` is IoTDB.
+    pub(crate) iotdb: Option<IotdbOptions>,
     pub(crate) events: maxwell::Options,
     /// Which rows of the source ask for bootstraps.
     pub(crate) asking: Option<Asking>,
@@ -112,10 +115,13 @@ impl SourceSettings {
             .and_then(|mysql| mysql.tables.as_deref())
             .unwrap_or_default();
         let named: Vec<&str> = source.tables().collect();
-        let selection = if named.is_empty() {
-            names::select(listed.iter().map(|table| table.name.as_str()), database)?
-        } else {
-            names::select(named.into_iter(), database)?
+        let selection = match (named.is_empty(), listed.is_empty()) {
+            (false, _) => names::select(named.into_iter(), database)?,
+            (true, false) => {
+                names::select(listed.iter().map(|table| table.name.as_str()), database)?
+            }
+            // What is mapped is what is read.
+            (true, true) => names::select(iotdb::tables(file), database)?,
         };
         let filter = filter(source, file, &selection)?;
         let conditions = merged_conditions(conditions, mysql, &selection, database)?;
@@ -324,8 +330,10 @@ impl Settings {
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
         let readers = copying.and_then(|copying| copying.readers).or(file.readers);
         let events = target.events.over(file.events.as_ref(), lookup)?;
+        let source = SourceSettings::of(source, file, conditions, lookup)?;
+        let iotdb = iotdb_options(&sink, file, &source, lookup)?;
         Ok(Self {
-            source: SourceSettings::of(source, file, conditions, lookup)?,
+            source,
             mode: engine::Mode::Both,
             start: StartAt::Now,
             until: engine::Until::Forever,
@@ -338,6 +346,7 @@ impl Settings {
             split_rows,
             sink,
             kafka,
+            iotdb,
             events,
             asking: trigger::resolve(&target.trigger, file)?,
             checkpoint,
@@ -368,24 +377,33 @@ fn split_rows(parts: &Partitioning) -> Option<u64> {
 }
 
 pub(crate) fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> Result<SinkChoice> {
-    let has_iotdb = (file.iotdb.as_ref())
-        .and_then(|iotdb| iotdb.mappings.as_ref())
-        .is_some_and(|mappings| !mappings.is_empty());
-    match (&target.sink, &file.sink) {
-        (Some(flag), _) => {
-            if has_iotdb {
-                remarks
-                    .push("iotdb.mappings has no effect: --sink says where events go".to_owned());
-            }
-            SinkChoice::parse(flag)
-        }
-        (None, _) if has_iotdb => Err(misused(
-            "the configuration writes to IoTDB (`iotdb.mappings`), which is not in this version yet",
-            "use the rest of the file with --sink file:PATH, --sink stdout or --sink null",
-        )),
-        (None, Some(written)) => SinkChoice::parse(written),
-        (None, None) => Ok(SinkChoice::Stdout),
+    let is_mapped = iotdb::is_mapped(file);
+    let chosen = match (&target.sink, &file.sink) {
+        (Some(flag), _) => SinkChoice::parse(flag)?,
+        (None, Some(written)) => SinkChoice::parse(written)?,
+        (None, None) if is_mapped => SinkChoice::Iotdb,
+        (None, None) => SinkChoice::Stdout,
+    };
+    if is_mapped && chosen != SinkChoice::Iotdb {
+        remarks.push(format!(
+            "iotdb.mappings has no effect: rows go to {}",
+            chosen.name()
+        ));
     }
+    Ok(chosen)
+}
+
+/// The options of IoTDB, if that is where rows go.
+pub(crate) fn iotdb_options(
+    sink: &SinkChoice,
+    file: &File,
+    source: &SourceSettings,
+    lookup: Lookup<'_>,
+) -> Result<Option<IotdbOptions>> {
+    if *sink != SinkChoice::Iotdb {
+        return Ok(None);
+    }
+    iotdb::options(file, source.connect.database.as_deref(), lookup).map(Some)
 }
 
 /// The options of Kafka, if that is where events go.

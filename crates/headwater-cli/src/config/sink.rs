@@ -20,6 +20,8 @@ pub(crate) enum SinkChoice {
         /// The topic.
         topic: Option<String>,
     },
+    /// Apache IoTDB, as the sections `iotdb` and `connections.iotdb` say.
+    Iotdb,
     /// Nowhere: events are encoded and dropped.
     Null,
 }
@@ -34,13 +36,14 @@ impl SinkChoice {
                 Some(brokers) => format!("kafka:{brokers}"),
                 None => "kafka".to_owned(),
             },
+            Self::Iotdb => "iotdb".to_owned(),
             Self::Null => "null".to_owned(),
         }
     }
 
-    /// Reads `stdout`, `file:PATH`, `kafka:HOST:PORT/TOPIC` or `null`.
+    /// Reads `stdout`, `file:PATH`, `kafka:HOST:PORT/TOPIC`, `iotdb` or `null`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let known = "write stdout, file:PATH, kafka:HOST:PORT or null";
+        let known = "write stdout, file:PATH, kafka:HOST:PORT, iotdb or null";
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
         match (kind.trim().to_ascii_lowercase().as_str(), rest) {
             ("stdout" | "-", "") => Ok(Self::Stdout),
@@ -51,10 +54,7 @@ impl SinkChoice {
             )),
             ("file", path) => Ok(Self::File(PathBuf::from(path))),
             ("kafka", rest) => Ok(Self::kafka(rest)),
-            ("iotdb", _) => Err(misused(
-                format!("the sink `{kind}` is not in this version"),
-                known,
-            )),
+            ("iotdb", "") => Ok(Self::Iotdb),
             _ => Err(misused(format!("`{}` is no sink", mask::urls(text)), known)),
         }
     }
@@ -100,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(SinkChoice::parse(text).unwrap(), expected);
         }
-        for bad in ["", "file", "file:", "events.jsonl", "iotdb", "stdout:x"] {
+        for bad in ["", "file", "file:", "events.jsonl", "iotdb:x", "stdout:x"] {
             assert!(SinkChoice::parse(bad).is_err(), "{bad}");
         }
     }
