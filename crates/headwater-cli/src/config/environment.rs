@@ -8,7 +8,10 @@ use super::yaml::{Node, Scalar, Tree};
 /// Looks a variable up; none if it is not set.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Replaces every `${NAME}` below `node`.
+/// The key whose `${NAME}` is a column of a table.
+const COLUMNS: &str = "device_template";
+
+/// Replaces every `${NAME}` below `node`, but for those that name columns.
 pub(crate) fn substitute(node: &mut Node, lookup: Lookup<'_>, problems: &mut Vec<Problem>) {
     below(node, lookup, false, problems);
 }
@@ -24,6 +27,9 @@ fn below(node: &mut Node, lookup: Lookup<'_>, is_secret: bool, problems: &mut Ve
         }
         Tree::Map(entries) => {
             for (key, value) in entries {
+                if key.name == COLUMNS {
+                    continue;
+                }
                 let is_secret = is_secret || mask::is_secret(&key.name);
                 below(value, lookup, is_secret, problems);
             }

@@ -8,6 +8,7 @@ pub(crate) fn headwater() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
     for name in [
         "HEADWATER_MYSQL_PASSWORD",
+        "HEADWATER_IOTDB_PASSWORD",
         "HEADWATER_HTTP_TOKEN",
         "HEADWATER_SECRET_KEY",
         "HEADWATER_FAILPOINTS",

@@ -12,6 +12,7 @@ mod events;
 mod failures;
 mod filters;
 mod from_maxwell;
+mod iotdb;
 mod kafka;
 mod kills;
 mod processes;

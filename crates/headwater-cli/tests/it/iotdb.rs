@@ -1,0 +1,209 @@
+//! Rows of a real server into a real IoTDB, from the migration's own file.
+
+use std::fs;
+use std::path::Path;
+
+use headwater_iotdb::config::{Address, IotdbOptions};
+use headwater_iotdb::{Rows, Value, query};
+
+use super::command::run_in;
+use super::server::server;
+
+/// The file of the migration, with every key that its job knows; values are this test's.
+fn config(name: &str, more: &str) -> String {
+    let mysql_port = port_of(name);
+    let (host, port) = iotdb();
+    format!(
+        "\
+env: plant-demo
+connections:
+  mysql:
+    host: 127.0.0.1
+    port: {mysql_port}
+    user: root
+    password: ''
+    database: {name}
+  iotdb:
+    host: {host}
+    port: {port}
+    user: root
+    password: root
+mysql:
+  cdc:
+    startup_mode: latest
+    server_time_zone: Europe/Zurich
+  partitioning:
+    column: id
+    lower_bound: 1
+    upper_bound: 50
+    num: 4
+  tables:
+    - name: pump_reading
+      columns:
+        - {{name: id, type: BIGINT, primary: true, auto_increment: true}}
+        - {{name: takenAt, type: DATETIME(3)}}
+        - {{name: pumpId, type: INT}}
+        - {{name: kind, type: INT}}
+        - {{name: pressure, type: FLOAT}}
+        - {{name: operator, type: VARCHAR(60)}}
+        - {{name: flow, type: 'DECIMAL(10,2)'}}
+iotdb:
+  storage_groups:
+    - root.{name}
+  mappings:
+    - table: pump_reading
+      device_field: pumpId
+      timestamp_field: takenAt
+      device_template: root.{name}.pump_{{pumpId}}
+      measurements:
+        - {{name: pressure, type: DOUBLE, field: pressure}}
+        - {{name: kind, type: INT32, field: kind}}
+        - {{name: operator, type: TEXT, field: operator}}
+        - {{name: flow, type: DOUBLE}}
+{more}"
+    )
+}
+
+fn port_of(database: &str) -> u16 {
+    let url = server().url("root", "", database);
+    let (address, _) = url.rsplit_once('/').unwrap();
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+fn iotdb() -> (String, u16) {
+    let address = headwater_servers::iotdb::shared().unwrap();
+    let (host, port) = address.rsplit_once(':').unwrap();
+    (host.to_owned(), port.parse().unwrap())
+}
+
+fn ask(statement: &str) -> Rows {
+    let (host, port) = iotdb();
+    let options = IotdbOptions::new(vec![Address { host, port }], Vec::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(query(&options, statement)).unwrap()
+}
+
+/// Each row as `time pump: pressure kind operator flow`.
+fn points(name: &str) -> Vec<String> {
+    let statement =
+        format!("SELECT pressure, kind, operator, flow FROM root.{name}.** ALIGN BY DEVICE");
+    let rows = ask(&statement);
+    let shown = |value: &Value| match value {
+        Value::Null => "-".to_owned(),
+        Value::Int32(number) => number.to_string(),
+        Value::Double(number) => number.to_string(),
+        Value::Bytes(_) => value.text().unwrap(),
+        other => format!("{other:?}"),
+    };
+    let lines = rows.times.iter().zip(&rows.values).map(|(time, values)| {
+        let device = values[0].text().unwrap();
+        let values: Vec<String> = values[1..].iter().map(shown).collect();
+        format!("{time} {}: {}", device.rsplit_once('.').unwrap().1, values.join(" "))
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines
+}
+
+fn plant(name: &str) {
+    ask_if_there(&format!("DELETE DATABASE root.{name}"));
+    server()
+        .sql(&format!(
+            "CREATE DATABASE {name}; USE {name}; \
+             CREATE TABLE pump_reading (id BIGINT PRIMARY KEY AUTO_INCREMENT, takenAt DATETIME(3) NOT NULL, pumpId INT NOT NULL, \
+               kind INT, pressure FLOAT, operator VARCHAR(60) CHARACTER SET utf8mb4, flow DECIMAL(10,2)); \
+             INSERT INTO pump_reading VALUES \
+               (-3, '2026-01-01 00:00:00.000', 1, 1, 0.1, 'a, b,', 1.50), \
+               (1, '2026-01-01 00:00:01.250', 1, NULL, 2.5, '', NULL), \
+               (2, '2026-01-01 00:00:00.000', 2, 3, NULL, 'O''Hara \"é\"', -0.01), \
+               (60, '2026-01-01 00:00:02.000', 2, 4, 3.25, NULL, 7), \
+               (1000, '2026-01-01 00:00:03.000', 2, NULL, NULL, NULL, NULL);"
+        ))
+        .unwrap();
+}
+
+/// A statement that may find nothing to do.
+fn ask_if_there(statement: &str) {
+    let (host, port) = iotdb();
+    let options = IotdbOptions::new(vec![Address { host, port }], Vec::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _ = runtime.block_on(query(&options, statement));
+}
+
+fn run(folder: &Path, words: &[&str]) -> (String, String) {
+    let said = run_in(folder, words);
+    assert_eq!(said.code, 0, "{words:?}: {said:?}");
+    (said.out, said.err)
+}
+
+#[test]
+fn the_migrations_own_file_copies_and_then_follows() {
+    let name = "plant_file";
+    plant(name);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.yaml"), config(name, "")).unwrap();
+    let (found, _) = run(folder.path(), &["check", "--config", "config.yaml"]);
+    assert!(found.contains("mapping plant_file.pump_reading") && found.contains("Ready"), "{found}");
+
+    let (token, said) = run(folder.path(), &["backfill", "--config", "config.yaml"]);
+    let expected = [
+        "1767225600000 pump_1: 0.1 1 a, b, 1.5",
+        "1767225600000 pump_2: - 3 O'Hara \"é\" -0.01",
+        "1767225601250 pump_1: 2.5 -  -",
+        "1767225602000 pump_2: 3.25 4 - 7",
+    ];
+    assert_eq!(points(name), expected, "rows outside the bounds are there, and no comma breaks a text");
+    for count in ["rows=4", "points=12", "without_a_point=1", "refused=0"] {
+        assert!(said.contains(count), "{count}: {said}");
+    }
+    run(folder.path(), &["backfill", "--config", "config.yaml"]);
+    assert_eq!(points(name), expected, "a second copy changes nothing");
+
+    server()
+        .sql(&format!(
+            "USE {name}; \
+             INSERT INTO pump_reading VALUES (61, '2026-01-01 00:00:04.000', 3, 5, 1, 'new', 1); \
+             UPDATE pump_reading SET pressure = 9, flow = NULL WHERE id = -3; \
+             UPDATE pump_reading SET pumpId = 4 WHERE id = 60; \
+             DELETE FROM pump_reading WHERE id = 2;"
+        ))
+        .unwrap();
+    let token = token.trim();
+    run(
+        folder.path(),
+        &["cdc", "--config", "config.yaml", "--from", token, "--until", "now"],
+    );
+    assert_eq!(
+        points(name),
+        [
+            "1767225600000 pump_1: 9 1 a, b, -",
+            "1767225600000 pump_2: - 3 O'Hara \"é\" -0.01",
+            "1767225601250 pump_1: 2.5 -  -",
+            "1767225602000 pump_4: 3.25 4 - 7",
+            "1767225604000 pump_3: 1 5 new 1",
+        ],
+        "overwritten, emptied, moved, and a delete left alone"
+    );
+}
+
+#[test]
+fn with_connections_and_mappings_alone_the_rest_is_read_from_the_database() {
+    let name = "plant_short";
+    plant(name);
+    let (host, port) = iotdb();
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!(
+        "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, database: {name}}}\n  iotdb: {{host: {host}, port: {port}}}\n\
+         iotdb:\n  mappings:\n    - {{table: pump_reading, timestamp_field: takenAt, device_template: 'root.{name}.pump_${{pumpId}}'}}\n  \
+         policy: {{delete: delete}}\ncheckpoint: c\n",
+        port_of(name)
+    );
+    fs::write(folder.path().join("short.yaml"), file).unwrap();
+    let words = ["run", "--config", "short.yaml", "--until", "now"];
+    run(folder.path(), &words);
+    assert_eq!(points(name).len(), 5);
+    server().sql(&format!("DELETE FROM {name}.pump_reading WHERE id IN (1, 2)")).unwrap();
+    run(folder.path(), &words);
+    let left = points(name);
+    assert_eq!(left.len(), 3, "{left:?}");
+}
