@@ -275,7 +275,9 @@ impl Run {
     /// A process that lives while the writers write, until they are done; or as many as faults need. Then one that ends by
     /// itself.
     pub(crate) fn following(&mut self, mode: Mode, start: &Start) {
-        if self.living(mode, start, Until::Forever).ended == Ended::Stopped {
+        // A fault that strikes after the stop is not waited out.
+        let ended = self.living(mode, start, Until::Forever).ended;
+        if matches!(ended, Ended::Stopped | Ended::Abandoned) {
             self.world.finish();
             let summary = self.living(mode, start, Until::Now);
             assert_eq!(summary.ended, Ended::Complete);
