@@ -61,7 +61,11 @@ async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
 
 /// What is found of IoTDB, held against the tables that are read.
 async fn iotdb(options: &IotdbOptions, source: &MysqlSource) -> Result<Vec<Finding>, Failure> {
-    let tables: Vec<_> = Source::tables(source).await?.into_iter().map(|table| table.schema).collect();
+    let tables: Vec<_> = Source::tables(source)
+        .await?
+        .into_iter()
+        .map(|table| table.schema)
+        .collect();
     let mut findings = headwater_iotdb::check(options, &tables)
         .await
         .unwrap_or_else(|error| {
@@ -93,7 +97,10 @@ async fn unique(
     let name = format!("unique {}", schema.name);
     let is_key = !schema.key.is_empty() && schema.key.iter().all(|column| places.contains(column));
     if is_key {
-        return Ok(Some(Finding::ok(name, format!("by its key: {}", fields.join(", ")))));
+        return Ok(Some(Finding::ok(
+            name,
+            format!("by its key: {}", fields.join(", ")),
+        )));
     }
     let twice = duplicates(source, &schema.name, fields).await?;
     Ok(Some(match twice {

@@ -326,12 +326,7 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
     Ok(())
 }
 
-fn conclude(
-    settings: &Settings,
-    console: &Console,
-    summary: &Summary,
-    counts: Option<&Counts>,
-) {
+fn conclude(settings: &Settings, console: &Console, summary: &Summary, counts: Option<&Counts>) {
     if let Some(counts) = counts {
         say_counts(counts);
     }

@@ -266,7 +266,10 @@ pub(crate) enum OnError {
 
 /// Whether a file says that rows go to IoTDB.
 pub(crate) fn is_mapped(file: &File) -> bool {
-    let mappings = file.iotdb.as_ref().and_then(|iotdb| iotdb.mappings.as_ref());
+    let mappings = file
+        .iotdb
+        .as_ref()
+        .and_then(|iotdb| iotdb.mappings.as_ref());
     mappings.is_some_and(|mappings| !mappings.is_empty())
 }
 
@@ -313,8 +316,14 @@ pub(crate) fn options(
     let seconds = |value: u32| Duration::from_secs(value.into());
     set(&mut options.linger, iotdb.linger_ms.map(ms));
     let bytes = |value: u32| value as usize;
-    set(&mut options.tablet_bytes_max, iotdb.tablet_bytes_max.map(bytes));
-    set(&mut options.pending_bytes_max, iotdb.pending_bytes_max.map(bytes));
+    set(
+        &mut options.tablet_bytes_max,
+        iotdb.tablet_bytes_max.map(bytes),
+    );
+    set(
+        &mut options.pending_bytes_max,
+        iotdb.pending_bytes_max.map(bytes),
+    );
     set(&mut options.call_timeout, iotdb.call_timeout_s.map(seconds));
     set(
         &mut options.unavailable_for_max,
@@ -360,7 +369,10 @@ fn password(connection: &IotdbConnection, lookup: Lookup<'_>) -> Result<Option<S
     if let Some(text) = lookup(PASSWORD_VARIABLE) {
         return Ok(Some(SecretString::from(text)));
     }
-    Ok(connection.password.as_ref().map(|password| password.0.clone()))
+    Ok(connection
+        .password
+        .as_ref()
+        .map(|password| password.0.clone()))
 }
 
 fn model(iotdb: &Iotdb) -> Result<sink::Model> {
@@ -407,7 +419,10 @@ fn mapping(mapping: &Mapping, table: TableName, iotdb: &Iotdb) -> Result<sink::M
             .map(|measurement| sink::Measurement {
                 name: measurement.name.clone(),
                 series_type: series_type(measurement.data_type),
-                field: measurement.field.clone().unwrap_or_else(|| measurement.name.clone()),
+                field: measurement
+                    .field
+                    .clone()
+                    .unwrap_or_else(|| measurement.name.clone()),
             })
             .collect(),
     })

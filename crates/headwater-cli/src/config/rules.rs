@@ -255,7 +255,11 @@ impl Mapping {
     /// The columns it reads, each with its place below the mapping.
     fn columns(&self) -> Vec<(String, &str)> {
         let mut all = vec![("timestamp_field".to_owned(), self.timestamp_field.as_str())];
-        all.extend(self.device_field.iter().map(|name| ("device_field".to_owned(), name.as_str())));
+        all.extend(
+            self.device_field
+                .iter()
+                .map(|name| ("device_field".to_owned(), name.as_str())),
+        );
         for (key, names) in [("tags", &self.tags), ("attributes", &self.attributes)] {
             let names = names.iter().flatten().enumerate();
             all.extend(names.map(|(at, name)| (format!("{key}[{at}]"), name.as_str())));

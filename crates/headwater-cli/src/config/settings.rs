@@ -15,8 +15,8 @@ use headwater_mysql::config::ConnectOptions;
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
 use super::{
-    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka, load, misused,
-    trigger,
+    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka, load,
+    misused, trigger,
 };
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 

@@ -44,7 +44,11 @@ fn the_migrations_own_file_loads_unchanged() {
     assert_eq!(cdc.startup_mode, Some(StartupMode::Specific));
     assert_eq!(cdc.specific.as_ref().unwrap().pos, 157);
     assert_eq!(
-        file.iotdb.unwrap().mappings.unwrap()[0].measurements.as_ref().unwrap().len(),
+        file.iotdb.unwrap().mappings.unwrap()[0]
+            .measurements
+            .as_ref()
+            .unwrap()
+            .len(),
         4
     );
 }

@@ -98,7 +98,11 @@ fn points(name: &str) -> Vec<String> {
     let lines = rows.times.iter().zip(&rows.values).map(|(time, values)| {
         let device = values[0].text().unwrap();
         let values: Vec<String> = values[1..].iter().map(shown).collect();
-        format!("{time} {}: {}", device.rsplit_once('.').unwrap().1, values.join(" "))
+        format!(
+            "{time} {}: {}",
+            device.rsplit_once('.').unwrap().1,
+            values.join(" ")
+        )
     });
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
@@ -143,7 +147,10 @@ fn the_migrations_own_file_copies_and_then_follows() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.yaml"), config(name, "")).unwrap();
     let (found, _) = run(folder.path(), &["check", "--config", "config.yaml"]);
-    assert!(found.contains("mapping plant_file.pump_reading") && found.contains("Ready"), "{found}");
+    assert!(
+        found.contains("mapping plant_file.pump_reading") && found.contains("Ready"),
+        "{found}"
+    );
 
     let (token, said) = run(folder.path(), &["backfill", "--config", "config.yaml"]);
     let expected = [
@@ -152,7 +159,11 @@ fn the_migrations_own_file_copies_and_then_follows() {
         "1767225601250 pump_1: 2.5 -  -",
         "1767225602000 pump_2: 3.25 4 - 7",
     ];
-    assert_eq!(points(name), expected, "rows outside the bounds are there, and no comma breaks a text");
+    assert_eq!(
+        points(name),
+        expected,
+        "rows outside the bounds are there, and no comma breaks a text"
+    );
     for count in ["rows=4", "points=12", "without_a_point=1", "refused=0"] {
         assert!(said.contains(count), "{count}: {said}");
     }
@@ -171,7 +182,15 @@ fn the_migrations_own_file_copies_and_then_follows() {
     let token = token.trim();
     run(
         folder.path(),
-        &["cdc", "--config", "config.yaml", "--from", token, "--until", "now"],
+        &[
+            "cdc",
+            "--config",
+            "config.yaml",
+            "--from",
+            token,
+            "--until",
+            "now",
+        ],
     );
     assert_eq!(
         points(name),
@@ -202,7 +221,11 @@ fn with_connections_and_mappings_alone_the_rest_is_read_from_the_database() {
     let words = ["run", "--config", "short.yaml", "--until", "now"];
     run(folder.path(), &words);
     assert_eq!(points(name).len(), 5);
-    server().sql(&format!("DELETE FROM {name}.pump_reading WHERE id IN (1, 2)")).unwrap();
+    server()
+        .sql(&format!(
+            "DELETE FROM {name}.pump_reading WHERE id IN (1, 2)"
+        ))
+        .unwrap();
     run(folder.path(), &words);
     let left = points(name);
     assert_eq!(left.len(), 3, "{left:?}");

@@ -216,12 +216,7 @@ impl<S: Source> Shared<'_, S> {
 
     async fn attempt<K: Sink>(&self, sink: &mut Option<K>) -> Result<Summary> {
         self.progress.set_phase(Phase::Starting);
-        let mut taken = sink.take().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Internal,
-                "the sink was lost with the task that held it",
-            )
-        })?;
+        let mut taken = sink.take().ok_or_else(lost_sink)?;
         let checkpoint = match self.open(&mut taken).await {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
@@ -287,6 +282,13 @@ impl<S: Source> Shared<'_, S> {
         };
         Ok(summary(ended, token, self.progress))
     }
+}
+
+fn lost_sink() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the sink was lost with the task that held it",
+    )
 }
 
 impl<S: Source> Attempt<'_, S> {

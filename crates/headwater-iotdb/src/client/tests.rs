@@ -124,7 +124,10 @@ async fn tablets_of_every_type_are_read_back_as_written() {
             }
         }
         let path = format!("{database}.d1.m_int32");
-        let status = session.delete_points(std::slice::from_ref(&path), 1_003).await.unwrap();
+        let status = session
+            .delete_points(std::slice::from_ref(&path), 1_003)
+            .await
+            .unwrap();
         assert!(status.is_success(), "{status:?}");
         let count = session
             .query(&format!("SELECT count(m_int32) FROM {database}.d1"))

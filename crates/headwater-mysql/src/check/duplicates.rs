@@ -19,7 +19,10 @@ pub async fn duplicates(
 ) -> Result<Option<String>> {
     let mut control = Control::connect(&source.settings.connect).await?;
     let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
-    let given: Vec<String> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+    let given: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name} IS NOT NULL"))
+        .collect();
     let list = names.join(", ");
     let query = format!(
         "SELECT {list}, COUNT(*) FROM {} WHERE {} GROUP BY {list} HAVING COUNT(*) > 1 ORDER BY NULL LIMIT 1",
