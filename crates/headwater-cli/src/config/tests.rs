@@ -197,14 +197,14 @@ fn contradictions_are_told_where_they_stand() {
       exchange the two
     shop.yaml:14:21: the table `t` lists no column `pump`
       name one of its columns, or list it under `columns`
-    shop.yaml:16:24: the device template has a placeholder that is not the device field
-      the placeholder is `{pump}`
+    shop.yaml:16:24: the table `t` lists no column `pmup`
+      name one of its columns, or list it under `columns`
     shop.yaml:17:53: the table `t` lists no column `y`
       name one of its columns, or list it under `columns`
     shop.yaml:18:14: `q` is none of `mysql.tables`
       name a table that is listed there, or list it
     shop.yaml:22:21: a mapping without measurements writes nothing
-      list at least one
+      list at least one, or leave the key out: all the other columns are then written
     shop.yaml:23:7: no broker is named
       write kafka:HOST:PORT, or `bootstrap_servers` in the section `kafka`
     ");
