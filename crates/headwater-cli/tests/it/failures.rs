@@ -227,13 +227,13 @@ fn what_cannot_be_meant_is_refused_before_anything_is_touched() {
 }
 
 #[test]
-fn the_migrations_file_is_refused_for_its_target_and_run_with_another() {
+fn the_migrations_file_is_refused_without_its_target_and_run_with_another() {
     let folder = tempfile::tempdir().unwrap();
     let yaml = "connections:\n  mysql: {host: 127.0.0.1, port: 1, user: cdc}\nmysql:\n  tables: [{name: plant.r}]\n\
                 iotdb:\n  mappings:\n    - {table: plant.r, device_field: d, timestamp_field: t, device_template: 'root.{d}', measurements: [{name: m, type: double}]}\n";
     fs::write(folder.path().join("m.yaml"), yaml).unwrap();
     let said = run_in(folder.path(), &["run", "--config", "m.yaml"]);
-    assert_told(&said, 2, &["IoTDB", "not in this version", "--sink"]);
+    assert_told(&said, 2, &["where IoTDB is", "connections.iotdb.host"]);
     let said = run_in(
         folder.path(),
         &["run", "--config", "m.yaml", "--sink", "null"],
