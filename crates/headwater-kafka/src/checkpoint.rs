@@ -206,8 +206,7 @@ impl Keeper {
                 Err((KafkaError::MessageProduction(Code::QueueFull), _))
                     if producer.in_flight_count() > 0 =>
                 {
-                    std::thread::sleep(Duration::from_millis(1));
-                    producer.poll(Duration::ZERO);
+                    producer.poll(Duration::from_millis(5));
                     if let Some(failure) = producer.context().failure() {
                         return Err(failure.error());
                     }
