@@ -68,7 +68,7 @@ impl Role {
 }
 
 /// How long a start may take, recovery included.
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_secs(400);
 
 /// How long a node may take to end cleanly before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(90);

@@ -70,7 +70,7 @@ impl Ports {
 }
 
 /// How long a start may take: after a kill, recovery and the end of the dead broker's session are part of it.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(400);
 
 /// How long it may take to end cleanly before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
