@@ -78,8 +78,12 @@ async fn a_row_asks_and_nothing_else_does(flavor: Flavor) {
     assert!(why(1).contains("d.nothing"), "{}", why(1));
     assert!(why(2).contains("nonsense"), "{}", why(2));
     let lines = streaming.stop().await.ok();
-    let mut rows = bootstrapped(&lines);
-    rows.retain(|row| !row.contains("\"id\":4"));
+    // The row of id 4 came while the bootstrap may have been reading: as a part of it, or as a change only.
+    let lines: Vec<String> = lines
+        .into_iter()
+        .filter(|line| !line.contains(r#""id":4"#))
+        .collect();
+    let rows = bootstrapped(&lines);
     assert_eq!(
         rows,
         [
