@@ -7,11 +7,11 @@ use headwater_core::Result;
 use headwater_core::finding::Finding;
 use headwater_core::schema::TableSchema;
 
-use crate::client::{Rows, Session, SessionOptions, Value};
-use crate::config::{Dialect, IotdbOptions, Model, SeriesType};
+use crate::client::{Rows, Session, Value};
+use crate::config::{IotdbOptions, Model, SeriesType};
 use crate::convert::Conversion;
 use crate::mapping::{Plan, Template, quoted};
-use crate::sink::{any_session, precision, session_options};
+use crate::sink::{any_session, precision, without_database};
 use crate::time::Clock;
 
 /// Series that are looked at for each measurement.
@@ -23,13 +23,12 @@ const SERIES_MAX: usize = 1_000;
 /// Only when no node can be talked to at all; everything else is a finding.
 pub async fn check(options: &IotdbOptions, tables: &[Arc<TableSchema>]) -> Result<Vec<Finding>> {
     options.validate()?;
-    let session_options = session_options(options);
-    let mut session = any_session(options, &session_options).await?;
+    let mut session = any_session(options).await?;
     let properties = session.properties().await?;
     let found = format!("{} at {}", properties.version, session.address());
     let mut findings = vec![Finding::ok("iotdb", found)];
     for address in &options.nodes {
-        if let Err(error) = Session::open(address, &session_options_of_any(options)).await {
+        if let Err(error) = Session::open(address, &without_database(options)).await {
             findings.push(
                 Finding::warning("iotdb node", address.to_string())
                     .expected(format!("it does not answer: {error}")),
@@ -68,13 +67,6 @@ pub async fn check(options: &IotdbOptions, tables: &[Arc<TableSchema>]) -> Resul
     }
     session.close().await;
     Ok(findings)
-}
-
-fn session_options_of_any(options: &IotdbOptions) -> SessionOptions {
-    SessionOptions {
-        dialect: Dialect::Tree,
-        ..session_options(options)
-    }
 }
 
 fn describe(plan: &Plan, target: &str) -> String {

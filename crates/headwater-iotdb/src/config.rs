@@ -121,7 +121,7 @@ impl Mapping {
     pub fn place_fields(&self) -> Vec<String> {
         let template = crate::mapping::Template::parse(&self.target);
         let in_template = template.iter().flat_map(|template| template.columns());
-        let mut fields: Vec<String> = in_template.map(str::to_owned).collect();
+        let mut fields: Vec<String> = in_template.cloned().collect();
         if fields.is_empty() {
             fields.clone_from(&self.device_fields);
         }

@@ -330,7 +330,6 @@ impl Tablet {
         if places.remove(&time).is_none() {
             return;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "a tablet has few rows")]
         let rows = self.times.iter().enumerate();
         #[allow(clippy::cast_possible_truncation, reason = "a tablet has few rows")]
         self.removed.extend(

@@ -24,14 +24,10 @@ pub(super) fn open_session(
     configuration: &[(&str, &str)],
 ) {
     writer.field(1, Type::Struct);
-    writer.field(1, Type::I32);
-    writer.i32(PROTOCOL_V3);
-    writer.field(2, Type::String);
-    writer.string("UTC");
-    writer.field(3, Type::String);
-    writer.string(user);
-    writer.field(4, Type::String);
-    writer.string(password);
+    writer.i32_field(1, PROTOCOL_V3);
+    writer.string_field(2, "UTC");
+    writer.string_field(3, user);
+    writer.string_field(4, password);
     writer.field(5, Type::Map);
     writer.map(Type::String, Type::String, configuration.len());
     for (key, value) in configuration {
@@ -57,16 +53,12 @@ impl Opened {
 
 /// A call with the session's number alone.
 pub(super) fn session_only(writer: &mut Writer, session: i64) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.stop();
+    writer.request(session, |_| {});
 }
 
 /// A call whose argument is the bare number of the session.
 pub(super) fn bare_session(writer: &mut Writer, session: i64) {
-    writer.field(1, Type::I64);
-    writer.i64(session);
+    writer.i64_field(1, session);
 }
 
 /// `insertTablets`: tablets of several devices, all aligned or none.
@@ -76,85 +68,61 @@ pub(super) fn insert_tablets(
     tablets: &[Tablet],
     is_aligned: bool,
 ) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::List);
-    writer.list(Type::String, tablets.len());
-    for tablet in tablets {
-        writer.string(&tablet.target);
-    }
-    writer.field(3, Type::List);
-    writer.list(Type::List, tablets.len());
-    for tablet in tablets {
-        names(writer, tablet);
-    }
-    writer.field(4, Type::List);
-    writer.list(Type::String, tablets.len());
-    for tablet in tablets {
-        writer.binary_with(tablet.values_length(), |out| tablet.write_values(out));
-    }
-    writer.field(5, Type::List);
-    writer.list(Type::String, tablets.len());
-    for tablet in tablets {
-        writer.binary_with(tablet.len() * 8, |out| tablet.write_times(out));
-    }
-    writer.field(6, Type::List);
-    writer.list(Type::List, tablets.len());
-    for tablet in tablets {
-        types(writer, tablet);
-    }
-    writer.field(7, Type::List);
-    writer.list(Type::I32, tablets.len());
-    for tablet in tablets {
-        writer.i32(tablet.rows());
-    }
-    writer.field(8, Type::Bool);
-    writer.bool(is_aligned);
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.list_field(2, Type::String, tablets, |out, tablet| {
+            out.string(&tablet.target)
+        });
+        writer.list_field(3, Type::List, tablets, names);
+        writer.list_field(4, Type::String, tablets, values);
+        writer.list_field(5, Type::String, tablets, times);
+        writer.list_field(6, Type::List, tablets, types);
+        writer.list_field(7, Type::I32, tablets, |out, tablet| out.i32(tablet.rows()));
+        writer.bool_field(8, is_aligned);
+    });
 }
 
 /// `insertTablet` into a table of the table model.
 pub(super) fn insert_into_table(writer: &mut Writer, session: i64, tablet: &Tablet) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::String);
-    writer.string(&tablet.target);
-    writer.field(3, Type::List);
-    names(writer, tablet);
-    writer.field(4, Type::String);
-    writer.binary_with(tablet.values_length(), |out| tablet.write_values(out));
-    writer.field(5, Type::String);
-    writer.binary_with(tablet.len() * 8, |out| tablet.write_times(out));
-    writer.field(6, Type::List);
-    types(writer, tablet);
-    writer.field(7, Type::I32);
-    writer.i32(tablet.rows());
-    writer.field(8, Type::Bool);
-    writer.bool(false);
-    writer.field(9, Type::Bool);
-    writer.bool(true);
-    writer.field(10, Type::List);
-    writer.list(Type::Byte, tablet.layout.columns.len());
-    for column in &tablet.layout.columns {
-        writer.byte(column.category as u8);
-    }
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.string_field(2, &tablet.target);
+        writer.field(3, Type::List);
+        names(writer, tablet);
+        writer.field(4, Type::String);
+        values(writer, tablet);
+        writer.field(5, Type::String);
+        times(writer, tablet);
+        writer.field(6, Type::List);
+        types(writer, tablet);
+        writer.i32_field(7, tablet.rows());
+        writer.bool_field(8, false);
+        writer.bool_field(9, true);
+        let columns = &tablet.layout.columns;
+        writer.list_field(10, Type::Byte, columns, |out, column| {
+            out.byte(column.category as u8)
+        });
+    });
 }
 
 fn names(writer: &mut Writer, tablet: &Tablet) {
-    writer.list(Type::String, tablet.layout.columns.len());
-    for column in &tablet.layout.columns {
-        writer.string(&column.name);
-    }
+    let columns = &tablet.layout.columns;
+    writer.list(Type::String, columns, |out, column| {
+        out.string(&column.name)
+    });
 }
 
 fn types(writer: &mut Writer, tablet: &Tablet) {
-    writer.list(Type::I32, tablet.layout.columns.len());
-    for column in &tablet.layout.columns {
-        writer.i32(column.series_type as i32);
-    }
+    let columns = &tablet.layout.columns;
+    writer.list(Type::I32, columns, |out, column| {
+        out.i32(column.series_type as i32)
+    });
+}
+
+fn values(writer: &mut Writer, tablet: &Tablet) {
+    writer.binary_with(tablet.values_length(), |out| tablet.write_values(out));
+}
+
+fn times(writer: &mut Writer, tablet: &Tablet) {
+    writer.binary_with(tablet.len() * 8, |out| tablet.write_times(out));
 }
 
 /// `deleteData`: the points of these series from `first` to `last`, both included.
@@ -165,19 +133,11 @@ pub(super) fn delete_data(
     first: i64,
     last: i64,
 ) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::List);
-    writer.list(Type::String, paths.len());
-    for path in paths {
-        writer.string(path);
-    }
-    writer.field(3, Type::I64);
-    writer.i64(first);
-    writer.field(4, Type::I64);
-    writer.i64(last);
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.list_field(2, Type::String, paths, |out, path| out.string(path));
+        writer.i64_field(3, first);
+        writer.i64_field(4, last);
+    });
 }
 
 /// `executeStatementV2`: any statement. Rows come `fetch` at a time.
@@ -189,18 +149,12 @@ pub(super) fn execute(
     fetch: i32,
     timeout_ms: i64,
 ) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::String);
-    writer.string(statement);
-    writer.field(3, Type::I64);
-    writer.i64(statement_id);
-    writer.field(4, Type::I32);
-    writer.i32(fetch);
-    writer.field(5, Type::I64);
-    writer.i64(timeout_ms);
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.string_field(2, statement);
+        writer.i64_field(3, statement_id);
+        writer.i32_field(4, fetch);
+        writer.i64_field(5, timeout_ms);
+    });
 }
 
 /// What a statement answers, as far as it is needed.
@@ -258,20 +212,13 @@ pub(super) fn fetch(
     fetch: i32,
     timeout_ms: i64,
 ) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::String);
-    writer.string(statement);
-    writer.field(3, Type::I32);
-    writer.i32(fetch);
-    writer.field(4, Type::I64);
-    writer.i64(query);
-    writer.field(5, Type::Bool);
-    writer.bool(true);
-    writer.field(6, Type::I64);
-    writer.i64(timeout_ms);
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.string_field(2, statement);
+        writer.i32_field(3, fetch);
+        writer.i64_field(4, query);
+        writer.bool_field(5, true);
+        writer.i64_field(6, timeout_ms);
+    });
 }
 
 /// What `fetchResultsV2` answers.
@@ -301,14 +248,10 @@ impl Fetched {
 
 /// `closeOperation`: a query's end before its last row.
 pub(super) fn close_query(writer: &mut Writer, session: i64, query: i64, statement_id: i64) {
-    writer.field(1, Type::Struct);
-    writer.field(1, Type::I64);
-    writer.i64(session);
-    writer.field(2, Type::I64);
-    writer.i64(query);
-    writer.field(3, Type::I64);
-    writer.i64(statement_id);
-    writer.stop();
+    writer.request(session, |writer| {
+        writer.i64_field(2, query);
+        writer.i64_field(3, statement_id);
+    });
 }
 
 /// `getProperties`.

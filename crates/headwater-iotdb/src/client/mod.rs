@@ -27,7 +27,7 @@ pub(crate) use status::{Node, Status, code};
 use crate::config::{Address, Dialect, TlsOptions};
 use crate::error;
 use crate::tablet::Tablet;
-use thrift::{Reader, Writer};
+use thrift::{Reader, Type, Writer};
 
 /// The largest answer that is taken: rows come in portions far below it.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -132,29 +132,15 @@ impl Session {
             .await?;
         error::check(&opened.status, "logging in")?;
         self.session = opened.session;
-        let statement = self
-            .call(
+        self.statement = self
+            .call_for(
                 "requestStatementId",
+                Type::I64,
                 |writer| calls::bare_session(writer, opened.session),
-                |_| Ok(()),
+                |reader| reader.i64(),
             )
-            .await;
-        // The answer is a bare number, which `call` has left.
-        statement?;
-        self.statement = self.bare_number()?;
+            .await?;
         Ok(())
-    }
-
-    /// The number that the last call answered.
-    fn bare_number(&self) -> Result<i64> {
-        let mut reader = Reader::reply(&self.answer, "requestStatementId", self.sequence)?;
-        match reader.field()? {
-            Some((0, thrift::Type::I64)) => reader.i64(),
-            _ => Err(Error::new(
-                ErrorKind::Malformed,
-                "IoTDB gave no number for statements",
-            )),
-        }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -293,9 +279,20 @@ impl Session {
     }
 
     /// One call: its arguments, and what its answer's structure says.
-    async fn call<T: Default>(
+    async fn call<T>(
         &mut self,
         name: &'static str,
+        arguments: impl FnOnce(&mut Writer),
+        read: impl FnOnce(&mut Reader<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.call_for(name, Type::Struct, arguments, read).await
+    }
+
+    /// The same, for an answer of any type.
+    async fn call_for<T>(
+        &mut self,
+        name: &'static str,
+        kind: Type,
         arguments: impl FnOnce(&mut Writer),
         read: impl FnOnce(&mut Reader<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -321,9 +318,7 @@ impl Session {
         }
         let mut reader = Reader::reply(&self.answer, name, self.sequence)?;
         match reader.field()? {
-            Some((0, thrift::Type::Struct)) => read(&mut reader),
-            // A bare number; whoever wants it reads it again.
-            Some((0, _)) => Ok(T::default()),
+            Some((0, found)) if found == kind => read(&mut reader),
             _ => Err(Error::new(ErrorKind::SinkUnavailable, "IoTDB answered nothing").during(name)),
         }
     }

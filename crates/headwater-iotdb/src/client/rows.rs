@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use headwater_core::{Error, ErrorKind, Result};
+use headwater_core::{Error, Result};
+
+use super::thrift::{Reader, malformed};
 
 /// One value of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,12 +106,12 @@ mod kind {
 
 impl Block {
     fn read(bytes: &[u8]) -> Result<Self> {
-        let mut input = Input { rest: bytes };
+        let mut input = Reader::new(bytes);
         let count = input.length()?;
         let types = input.take(count)?;
-        let rows = usize::try_from(input.i32()?).map_err(|_| malformed())?;
+        let rows = usize::try_from(input.i32()?).map_err(|_| not_understood())?;
         let encodings = input.take(count + 1)?;
-        let times = input.column(encodings[0], kind::INT64, rows)?;
+        let times = column(&mut input, encodings[0], kind::INT64, rows)?;
         let times = (0..rows).map(|row| match times.value(row) {
             Value::Int64(time) => time,
             _ => 0,
@@ -117,86 +119,49 @@ impl Block {
         let times = times.collect();
         let mut columns = Vec::with_capacity(count);
         for (&encoding, &kind) in encodings[1..].iter().zip(types) {
-            columns.push(input.column(encoding, kind, rows)?);
+            columns.push(column(&mut input, encoding, kind, rows)?);
         }
         Ok(Self { times, columns })
     }
 }
 
-struct Input<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Input<'a> {
-    fn column(&mut self, encoding: u8, kind: u8, rows: usize) -> Result<Column> {
-        if encoding == REPEATED {
-            let inner = self.u8()?;
-            if inner == REPEATED {
-                return Err(malformed());
-            }
-            let mut column = self.column(inner, kind, 1)?;
-            column.is_repeated = true;
-            return Ok(column);
+fn column(input: &mut Reader<'_>, encoding: u8, kind: u8, rows: usize) -> Result<Column> {
+    if encoding == REPEATED {
+        let inner = input.u8()?;
+        if inner == REPEATED {
+            return Err(not_understood());
         }
-        let nulls = match self.u8()? {
-            0 => None,
-            _ => Some(self.take(rows.div_ceil(8))?),
-        };
-        let is_null = |row: usize| nulls.is_some_and(|nulls| bit(nulls, row));
-        // Booleans stand for all rows, the others for those that are not null only.
-        let flags = match encoding {
-            BYTES => self.take(rows.div_ceil(8))?,
-            _ => &[],
-        };
-        let mut values = Vec::new();
-        for row in 0..rows {
-            values.push(match encoding {
-                _ if is_null(row) => Value::Null,
-                BYTES if kind == kind::BOOLEAN => Value::Bool(bit(flags, row)),
-                INTS if kind == kind::FLOAT => Value::Float(f32::from_be_bytes(self.array()?)),
-                INTS => Value::Int32(self.i32()?),
-                LONGS if kind == kind::DOUBLE => Value::Double(f64::from_be_bytes(self.array()?)),
-                LONGS => Value::Int64(i64::from_be_bytes(self.array()?)),
-                BINARY => {
-                    let length = self.length()?;
-                    Value::Bytes(self.take(length)?.into())
-                }
-                _ => return Err(malformed()),
-            });
-        }
-        Ok(Column {
-            values,
-            is_repeated: false,
-        })
+        let mut repeated = column(input, inner, kind, 1)?;
+        repeated.is_repeated = true;
+        return Ok(repeated);
     }
-
-    fn u8(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
+    let nulls = match input.u8()? {
+        0 => None,
+        _ => Some(input.take(rows.div_ceil(8))?),
+    };
+    let is_null = |row: usize| nulls.is_some_and(|nulls| bit(nulls, row));
+    // Booleans stand for all rows, the others for those that are not null only.
+    let flags = match encoding {
+        BYTES => input.take(rows.div_ceil(8))?,
+        _ => &[],
+    };
+    let mut values = Vec::new();
+    for row in 0..rows {
+        values.push(match encoding {
+            _ if is_null(row) => Value::Null,
+            BYTES if kind == kind::BOOLEAN => Value::Bool(bit(flags, row)),
+            INTS if kind == kind::FLOAT => Value::Float(f32::from_be_bytes(input.array()?)),
+            INTS => Value::Int32(input.i32()?),
+            LONGS if kind == kind::DOUBLE => Value::Double(f64::from_be_bytes(input.array()?)),
+            LONGS => Value::Int64(i64::from_be_bytes(input.array()?)),
+            BINARY => Value::Bytes(input.binary()?.into()),
+            _ => return Err(not_understood()),
+        });
     }
-
-    fn i32(&mut self) -> Result<i32> {
-        Ok(i32::from_be_bytes(self.array()?))
-    }
-
-    fn length(&mut self) -> Result<usize> {
-        let length = usize::try_from(self.i32()?).map_err(|_| malformed())?;
-        if length > self.rest.len() {
-            return Err(malformed());
-        }
-        Ok(length)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (first, rest) = self.rest.split_first_chunk().ok_or_else(malformed)?;
-        self.rest = rest;
-        Ok(*first)
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (first, rest) = self.rest.split_at_checked(length).ok_or_else(malformed)?;
-        self.rest = rest;
-        Ok(first)
-    }
+    Ok(Column {
+        values,
+        is_repeated: false,
+    })
 }
 
 /// Bits of booleans and of nulls, highest first.
@@ -205,9 +170,6 @@ fn bit(bits: &[u8], at: usize) -> bool {
         .is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1)
 }
 
-fn malformed() -> Error {
-    Error::new(
-        ErrorKind::Malformed,
-        "IoTDB sent rows that cannot be understood",
-    )
+fn not_understood() -> Error {
+    malformed("rows in a form that is not known")
 }

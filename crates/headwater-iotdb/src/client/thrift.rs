@@ -50,26 +50,27 @@ impl Type {
 }
 
 /// A frame on its way to the server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    /// Begins a call with its one argument, a structure.
+    /// Begins a call; its arguments come next.
     pub(super) fn call(name: &str, sequence: i32) -> Self {
-        let mut writer = Self::default();
-        writer.begin(name, sequence);
+        let mut writer = Self { bytes: vec![0; 4] };
+        writer.bytes.extend((VERSION | CALL).to_be_bytes());
+        writer.string(name);
+        writer.i32(sequence);
         writer
     }
 
-    /// A call without arguments, complete but for its end.
-    pub(super) fn begin(&mut self, name: &str, sequence: i32) {
-        self.bytes.clear();
-        self.bytes.extend([0; 4]);
-        self.bytes.extend((VERSION | CALL).to_be_bytes());
-        self.string(name);
-        self.bytes.extend(sequence.to_be_bytes());
+    /// The one argument of a call of a session: a structure that begins with the session's number.
+    pub(super) fn request(&mut self, session: i64, fields: impl FnOnce(&mut Self)) {
+        self.field(1, Type::Struct);
+        self.i64_field(1, session);
+        fields(self);
+        self.stop();
     }
 
     /// The whole frame: all structures are closed, and its length stands in front.
@@ -86,13 +87,53 @@ impl Writer {
         self.bytes.extend(id.to_be_bytes());
     }
 
+    pub(super) fn bool_field(&mut self, id: i16, value: bool) {
+        self.field(id, Type::Bool);
+        self.bytes.push(u8::from(value));
+    }
+
+    pub(super) fn i32_field(&mut self, id: i16, value: i32) {
+        self.field(id, Type::I32);
+        self.i32(value);
+    }
+
+    pub(super) fn i64_field(&mut self, id: i16, value: i64) {
+        self.field(id, Type::I64);
+        self.bytes.extend(value.to_be_bytes());
+    }
+
+    pub(super) fn string_field(&mut self, id: i16, value: &str) {
+        self.field(id, Type::String);
+        self.string(value);
+    }
+
+    /// A list: its length, then whatever `write` appends for each element.
+    pub(super) fn list_field<T>(
+        &mut self,
+        id: i16,
+        kind: Type,
+        elements: &[T],
+        write: impl FnMut(&mut Self, &T),
+    ) {
+        self.field(id, Type::List);
+        self.list(kind, elements, write);
+    }
+
     pub(super) fn stop(&mut self) {
         self.bytes.push(STOP);
     }
 
-    pub(super) fn list(&mut self, kind: Type, length: usize) {
+    pub(super) fn list<T>(
+        &mut self,
+        kind: Type,
+        elements: &[T],
+        mut write: impl FnMut(&mut Self, &T),
+    ) {
         self.bytes.push(kind as u8);
-        self.length(length);
+        self.length(elements.len());
+        for element in elements {
+            write(self, element);
+        }
     }
 
     pub(super) fn map(&mut self, key: Type, value: Type, length: usize) {
@@ -101,19 +142,11 @@ impl Writer {
         self.length(length);
     }
 
-    pub(super) fn bool(&mut self, value: bool) {
-        self.bytes.push(u8::from(value));
-    }
-
     pub(super) fn byte(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
     pub(super) fn i32(&mut self, value: i32) {
-        self.bytes.extend(value.to_be_bytes());
-    }
-
-    pub(super) fn i64(&mut self, value: i64) {
         self.bytes.extend(value.to_be_bytes());
     }
 
@@ -140,16 +173,20 @@ impl Writer {
     }
 }
 
-/// An answer, read from its beginning.
+/// Bytes of the server's, read from their beginning: an answer, or a part of one. All numbers are big-endian.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
     /// The answer to the call `name` with this number; its fields are read next.
     pub(super) fn reply(frame: &'a [u8], name: &str, sequence: i32) -> Result<Self> {
-        let mut reader = Self { rest: frame };
+        let mut reader = Self::new(frame);
         let word = reader.u32()?;
         if word & 0xffff_0000 != VERSION {
             return Err(malformed("no message of Thrift's binary protocol").hint(
@@ -272,7 +309,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn u8(&mut self) -> Result<u8> {
+    pub(super) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
@@ -281,7 +318,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length that can be true: no element is shorter than a byte.
-    fn length(&mut self) -> Result<usize> {
+    pub(super) fn length(&mut self) -> Result<usize> {
         let length = usize::try_from(self.i32()?).map_err(|_| malformed("a negative length"))?;
         if length > self.rest.len() {
             return Err(malformed("a length beyond the end of the message"));
@@ -289,7 +326,7 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         match self.rest.split_first_chunk() {
             Some((first, rest)) => {
                 self.rest = rest;
@@ -299,7 +336,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         match self.rest.split_at_checked(length) {
             Some((first, rest)) => {
                 self.rest = rest;
@@ -310,7 +347,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn malformed(what: &'static str) -> Error {
+pub(super) fn malformed(what: &'static str) -> Error {
     Error::new(
         ErrorKind::Malformed,
         "IoTDB sent something that cannot be understood",
@@ -327,10 +364,7 @@ mod tests {
     #[test]
     fn a_frame_has_its_length_its_call_and_its_fields() {
         let mut writer = Writer::call("closeSession", 7);
-        writer.field(1, Type::Struct);
-        writer.field(1, Type::I64);
-        writer.i64(42);
-        writer.stop();
+        writer.request(42, |_| {});
         let frame = writer.finish().unwrap();
         let expected: Vec<u8> = [
             &[0, 0, 0, 40, 0x80, 1, 0, 1, 0, 0, 0, 12][..],
@@ -359,7 +393,7 @@ mod tests {
         /// Whatever a server sends, reading it ends, and with an error where it is no message.
         #[test]
         fn any_bytes_are_read_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut reader = Reader { rest: &bytes };
+            let mut reader = Reader::new(&bytes);
             while let Ok(Some((_, kind))) = reader.field() {
                 if reader.skip(kind).is_err() {
                     break;

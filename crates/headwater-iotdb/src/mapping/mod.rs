@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<usize>,
     /// The names of the layout's columns as the configuration has them.
     pub(crate) names: Vec<String>,
-    /// The source's columns that make the device, and their names.
+    /// The source's columns that make the device, and their names: those of the template, in its order, or the tags.
     pub(crate) device: Vec<(String, usize)>,
     time: usize,
     unit: Option<TimeUnit>,
@@ -61,13 +61,13 @@ impl Plan {
             );
         }
         let place = |name: &str| column(schema, name);
-        let device_names: Vec<&str> = match is_tree {
+        let device_names = match is_tree {
             true => template.columns(),
-            false => mapping.device_fields.iter().map(String::as_str).collect(),
+            false => &mapping.device_fields,
         };
         let mut device = Vec::new();
         for name in device_names {
-            device.push((name.to_owned(), place(name)?));
+            device.push((name.clone(), place(name)?));
         }
         let time = place(&mapping.timestamp_field)?;
         let unit = time_column(mapping, schema, time, conversion)?;
@@ -172,9 +172,8 @@ impl Plan {
         if self.table.is_some() {
             return self.tags(image, out);
         }
-        self.template.render(out, |name, node| {
-            let found = self.device.iter().find(|(column, _)| column == name);
-            let (_, source) = found.ok_or("the column has gone")?;
+        self.template.render(out, |column, node| {
+            let (name, source) = &self.device[column];
             let cell = image.cell(*source);
             if cell.is_null() {
                 return Err(format!("its device field {name} is NULL"));

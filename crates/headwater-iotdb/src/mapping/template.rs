@@ -8,12 +8,15 @@ use headwater_core::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
     nodes: Vec<Vec<Part>>,
+    /// The columns in it, each once.
+    columns: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Column(String),
+    /// A column, by its place among the template's.
+    Column(usize),
 }
 
 impl Template {
@@ -28,6 +31,7 @@ impl Template {
                 .hint("write a path with columns in braces, such as root.plant.pump_{pumpId}"))
         };
         let mut nodes = vec![Vec::new()];
+        let mut columns: Vec<String> = Vec::new();
         let mut literal = String::new();
         let mut quoted = false;
         let mut chars = text.chars().peekable();
@@ -62,8 +66,13 @@ impl Template {
                     if column.is_empty() {
                         return refuse("a device template has braces without a column");
                     }
+                    let known = columns.iter().position(|known| *known == column);
+                    let place = known.unwrap_or(columns.len());
+                    if known.is_none() {
+                        columns.push(column);
+                    }
                     if let Some(node) = nodes.last_mut() {
-                        node.push(Part::Column(column));
+                        node.push(Part::Column(place));
                     }
                 }
                 '}' => return refuse("a device template has a brace that was not opened"),
@@ -81,7 +90,7 @@ impl Template {
         if nodes.iter().any(Vec::is_empty) {
             return refuse("a device template has an empty node");
         }
-        Ok(Self { nodes })
+        Ok(Self { nodes, columns })
     }
 
     /// Whether it begins as every path of the tree model does, and has more than that.
@@ -109,23 +118,15 @@ impl Template {
     }
 
     /// The columns in it, each once.
-    pub(crate) fn columns(&self) -> Vec<&str> {
-        let mut columns = Vec::new();
-        for part in self.nodes.iter().flatten() {
-            if let Part::Column(column) = part
-                && !columns.contains(&column.as_str())
-            {
-                columns.push(column.as_str());
-            }
-        }
-        columns
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
     }
 
-    /// Appends the path; `value` appends a column's text, or says why there is none.
+    /// Appends the path; `value` appends the text of a column, by its place among [`Template::columns`], or says why there is none.
     pub(crate) fn render(
         &self,
         out: &mut String,
-        mut value: impl FnMut(&str, &mut String) -> Result<(), String>,
+        mut value: impl FnMut(usize, &mut String) -> Result<(), String>,
     ) -> Result<(), String> {
         let mut node = String::new();
         for (at, parts) in self.nodes.iter().enumerate() {
@@ -136,7 +137,7 @@ impl Template {
             for part in parts {
                 match part {
                     Part::Text(text) => node.push_str(text),
-                    Part::Column(column) => value(column, &mut node)?,
+                    Part::Column(column) => value(*column, &mut node)?,
                 }
             }
             if node.is_empty() {
@@ -208,7 +209,9 @@ mod tests {
         let template = Template::parse(template).map_err(|error| error.to_string())?;
         let mut out = String::new();
         template.render(&mut out, |column, node| {
-            let found = values.iter().find(|(name, _)| *name == column);
+            let found = values
+                .iter()
+                .find(|(name, _)| *name == template.columns()[column]);
             node.push_str(found.ok_or("none")?.1);
             Ok(())
         })?;

@@ -14,6 +14,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use headwater_core::batch::{Batch, ChangeKind, Image, Row};
+use headwater_core::dead_letters;
 use headwater_core::schema::{SchemaId, TableSchema};
 use headwater_core::sink::{Capabilities, Durability, Receipt, Sink};
 use headwater_core::{Error, ErrorKind, Result};
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 pub use counts::{Counted, Counts};
 
 use crate::client::{Rows, Session, SessionOptions};
-use crate::config::{DeletePolicy, IotdbOptions, Model, TimeUnit, UpdatePolicy};
+use crate::config::{DeletePolicy, Dialect, IotdbOptions, Model, TimeUnit, UpdatePolicy};
 use crate::convert::Conversion;
 use crate::error;
 use crate::mapping::{Plan, node, quoted};
@@ -90,7 +91,7 @@ impl IotdbSink {
     async fn connect(&self) -> Result<Open> {
         let letters = Arc::new(Letters::open(self.name(), &self.options.on_error)?);
         let session_options = Arc::new(session_options(&self.options));
-        let mut session = any_session(&self.options, &session_options).await?;
+        let mut session = any_session(&self.options).await?;
         let properties = session.properties().await?;
         let precision = precision(&properties.precision)?;
         let conversion = Conversion {
@@ -397,14 +398,23 @@ impl Applying<'_> {
     }
 }
 
-/// Appends a row's key as a JSON object.
+/// Appends a row's key as a JSON object, by column: [`dead_letters::key`], without a map for each row.
 fn write_key(image: &Image<'_>, out: &mut Vec<u8>) {
-    let key = headwater_core::dead_letters::key(image);
-    // Writing to memory does not fail.
-    let _ = serde_json::to_writer(out, &key);
+    let schema = image.schema();
+    out.push(b'{');
+    for (at, &column) in schema.key.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut *out, &*schema.columns[column].name);
+        out.push(b':');
+        let _ = serde_json::to_writer(&mut *out, &dead_letters::json(image.cell(column)));
+    }
+    out.push(b'}');
 }
 
-pub(crate) fn session_options(options: &IotdbOptions) -> SessionOptions {
+fn session_options(options: &IotdbOptions) -> SessionOptions {
     SessionOptions {
         user: options.user.clone(),
         password: options.password.clone(),
@@ -414,19 +424,21 @@ pub(crate) fn session_options(options: &IotdbOptions) -> SessionOptions {
     }
 }
 
-/// A session with the first node that gives one.
-pub(crate) async fn any_session(
-    options: &IotdbOptions,
-    session_options: &SessionOptions,
-) -> Result<Session> {
-    let mut failure = None;
-    // A database of the table model may have to be made first.
-    let mut without_database = session_options.clone();
-    if let crate::config::Dialect::Table { database } = &mut without_database.dialect {
+/// How sessions are opened that need no database: one of the table model may have to be made first.
+pub(crate) fn without_database(options: &IotdbOptions) -> SessionOptions {
+    let mut session_options = session_options(options);
+    if let Dialect::Table { database } = &mut session_options.dialect {
         *database = None;
     }
+    session_options
+}
+
+/// A session with the first node that gives one, without a database.
+pub(crate) async fn any_session(options: &IotdbOptions) -> Result<Session> {
+    let session_options = &without_database(options);
+    let mut failure = None;
     for address in &options.nodes {
-        match Session::open(address, &without_database).await {
+        match Session::open(address, session_options).await {
             Ok(session) => return Ok(session),
             Err(error) if error.is_temporary() => failure = Some(error),
             Err(error) => return Err(error),
@@ -440,7 +452,7 @@ pub(crate) async fn any_session(
 /// # Errors
 /// As those of a sink; a statement that is refused is `SinkRejected`.
 pub async fn query(options: &IotdbOptions, statement: &str) -> Result<Rows> {
-    let mut session = any_session(options, &session_options(options)).await?;
+    let mut session = any_session(options).await?;
     if let Model::Table { database } = &options.model {
         let status = session
             .execute(&format!("USE {}", quoted(database)))

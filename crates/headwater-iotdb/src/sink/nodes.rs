@@ -65,7 +65,7 @@ impl Connection {
         wait.min(RETRY_MAX)
     }
 
-    /// Goes to the node that the server recommends, if it is one of those that were named, or another address of the cluster.
+    /// Goes to the node that the server recommends, if it is one of those that were named.
     pub(crate) fn redirect(&mut self, node: &Node) {
         let is_here = self.session.as_ref().is_some_and(|session| {
             let here = session.address();

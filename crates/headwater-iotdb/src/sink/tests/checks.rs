@@ -5,7 +5,7 @@ use headwater_core::finding::{Finding, Level};
 use super::{clean, options, schema};
 use crate::check;
 use crate::config::{IotdbOptions, Model, SeriesType};
-use crate::sink::{any_session, session_options};
+use crate::sink::any_session;
 
 async fn failures(options: &IotdbOptions) -> Vec<String> {
     let findings = check(options, &[schema("readings")]).await.unwrap();
@@ -25,9 +25,7 @@ async fn failures(options: &IotdbOptions) -> Vec<String> {
 }
 
 async fn execute(options: &IotdbOptions, statements: &[String]) {
-    let mut session = any_session(options, &session_options(options))
-        .await
-        .unwrap();
+    let mut session = any_session(options).await.unwrap();
     for statement in statements {
         let status = session.execute(statement).await.unwrap();
         assert!(status.is_success(), "{statement}: {status:?}");

@@ -15,7 +15,7 @@ use headwater_core::value::{Date, DateTime};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::{IotdbSink, any_session, session_options};
+use super::{IotdbSink, any_session};
 use crate::client::{Rows, Value};
 use crate::config::{
     Address, DeletePolicy, IotdbOptions, Mapping, Measurement, Model, Policy, SeriesType,
@@ -166,9 +166,7 @@ fn options_at(address: &str, model: &Model, name: &str) -> IotdbOptions {
 }
 
 async fn clean(options: &IotdbOptions, name: &str) {
-    let mut session = any_session(options, &session_options(options))
-        .await
-        .unwrap();
+    let mut session = any_session(options).await.unwrap();
     match &options.model {
         Model::Tree { .. } => {
             let _ = session

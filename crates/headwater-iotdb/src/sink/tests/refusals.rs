@@ -9,7 +9,7 @@ use headwater_core::sink::{Durability, Receipt, Sink};
 use super::{Reading, clean, options, push, query, schema, time};
 use crate::client::Value;
 use crate::config::{Model, OnError};
-use crate::sink::{IotdbSink, any_session, session_options};
+use crate::sink::{IotdbSink, any_session};
 
 fn reading(id: i64, pump: Option<&str>, minute: u32) -> Reading {
     Reading {
@@ -40,9 +40,7 @@ async fn refused_rows_go_to_the_dead_letters_and_no_others() {
     clean(&options, name).await;
     // One device has a series of another type.
     let statement = format!("CREATE TIMESERIES root.{name}.odd.flow WITH DATATYPE=BOOLEAN");
-    let mut session = any_session(&options, &session_options(&options))
-        .await
-        .unwrap();
+    let mut session = any_session(&options).await.unwrap();
     assert!(session.execute(&statement).await.unwrap().is_success());
     let mut sink = IotdbSink::new(options.clone()).unwrap();
     sink.open(None).await.unwrap();
@@ -97,9 +95,7 @@ async fn rows_older_than_their_time_to_live_are_found_among_the_others() {
     // Everything before minute 20 is too old: the limit lies between two rows, whenever this runs.
     let now = i64::try_from(headwater_core::clock::now_s()).unwrap() * 1_000;
     let age = now - time(20) + 30_000;
-    let mut session = any_session(&options, &session_options(&options))
-        .await
-        .unwrap();
+    let mut session = any_session(&options).await.unwrap();
     let status = session
         .execute(&format!("SET TTL TO root.{name}.** {age}"))
         .await
