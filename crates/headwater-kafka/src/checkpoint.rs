@@ -1,6 +1,6 @@
 //! The checkpoint in Kafka: the last record of its key in a compacted topic, written in the same transaction as the events
-//! that it stands for. Who wrote it last stands beside it, so that one who was fenced off knows whether somebody else took
-//! over, or only its own time was over.
+//! that it stands for. Beside it stands who owns it, written before anybody is fenced off, so that one who was fenced off
+//! knows whether somebody else took over, or only its own time was over.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,9 +66,13 @@ const DOCUMENT_BYTES_MAX: &str = "67108864";
 struct Stored {
     format: String,
     version: u64,
-    /// The process that wrote it.
-    owner: String,
     checkpoint: Option<Value>,
+}
+
+/// What stands beside it: the process that came last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Claim {
+    owner: String,
 }
 
 /// Keeps the checkpoint of one transactional id.
@@ -77,8 +82,7 @@ pub(crate) struct Keeper {
     topic: String,
     /// This process.
     owner: String,
-    /// Who owned the checkpoint when this process came.
-    predecessor: Option<Option<String>>,
+    has_claimed: bool,
 }
 
 impl Keeper {
@@ -88,7 +92,7 @@ impl Keeper {
             topic: settings.topic(),
             settings,
             owner: format!("{number:032x}"),
-            predecessor: None,
+            has_claimed: false,
         }
     }
 
@@ -96,31 +100,61 @@ impl Keeper {
     fn look(&self, options: &KafkaOptions) -> Result<Option<Value>> {
         // A producer that has not asked for its epoch: it only knows the topics.
         let known = client::topics(&client::producer(options, None)?)?;
-        let stored = match known.contains_key(&self.topic) {
-            true => self.read(options, Isolation::CommittedByNow)?,
+        let found = match known.contains_key(&self.topic) {
+            true => self.read(options, Isolation::CommittedByNow, &self.key())?,
             false => None,
         };
-        let stored = stored.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "there is no checkpoint")
                 .with("topic", &self.topic)
                 .with("transactional id", &self.settings.transactional_id)
                 .hint("check the `transactional_id`; a run writes it when it begins")
         })?;
-        Ok(stored.checkpoint)
+        Ok(self.decode(&found)?.checkpoint)
     }
 
-    /// Whether this process may take over (again). A second time it may not, if somebody else has meanwhile.
+    fn key(&self) -> String {
+        self.settings.transactional_id.clone()
+    }
+
+    fn claim_key(&self) -> String {
+        format!("{}/owner", self.settings.transactional_id)
+    }
+
+    /// Whether this process may take over again: not if somebody else has come meanwhile.
     pub(crate) fn check_owner(&self, options: &KafkaOptions) -> Result<()> {
-        let Some(predecessor) = &self.predecessor else {
-            return Ok(());
-        };
-        // Committed or not: whose name came last. (A transaction of our own may still be open.)
-        let stored = self.read(options, Isolation::Uncommitted)?;
-        let owner = stored.map(|stored| stored.owner);
-        if owner.as_ref() == Some(&self.owner) || owner == *predecessor {
+        if !self.has_claimed {
             return Ok(());
         }
-        Err(error::fenced(&self.settings.transactional_id))
+        // A claim belongs to no transaction. (One of our own may still be open.)
+        let found = self.read(options, Isolation::Uncommitted, &self.claim_key())?;
+        let claim = found.map(|bytes| self.parse::<Claim>(&bytes)).transpose()?;
+        match claim {
+            Some(claim) if claim.owner != self.owner => {
+                Err(error::fenced(&self.settings.transactional_id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down that this process owns the checkpoint from now on. Whoever owned it finds that when the broker refuses its
+    /// next write, so this comes before it is fenced off: found too late, it would take over again from the newcomer.
+    pub(crate) fn claim(&mut self, options: &KafkaOptions) -> Result<()> {
+        if self.has_claimed {
+            return Ok(());
+        }
+        let plain = KafkaOptions {
+            exactly_once: None,
+            ..options.clone()
+        };
+        let producer = client::producer(&plain, None)?;
+        let claim = Claim {
+            owner: self.owner.clone(),
+        };
+        self.send(&producer, &self.claim_key(), &claim)?;
+        wait_for_reports(&producer, CALL_TIMEOUT)?;
+        self.has_claimed = true;
+        Ok(())
     }
 
     /// Makes the topic, if it is not there and may be; refuses one that would lose the checkpoint.
@@ -157,17 +191,15 @@ impl Keeper {
         }
     }
 
-    /// Reads the checkpoint and writes this process's name beside it. The producer has the transactional id by now, so that
-    /// nothing of anybody before is open.
+    /// Reads the checkpoint, and writes it again: a first transaction, which shows that one can be made. The producer has the
+    /// transactional id by now, so that nothing of anybody before is open.
     pub(crate) fn take_over(
-        &mut self,
+        &self,
         producer: &Producer,
         options: &KafkaOptions,
     ) -> Result<Option<Value>> {
-        let stored = self.read(options, Isolation::Committed)?;
-        if self.predecessor.is_none() {
-            self.predecessor = Some(stored.as_ref().map(|stored| stored.owner.clone()));
-        }
+        let found = self.read(options, Isolation::Committed, &self.key())?;
+        let stored = found.map(|bytes| self.decode(&bytes)).transpose()?;
         let document = stored.and_then(|stored| stored.checkpoint);
         producer
             .begin_transaction()
@@ -186,10 +218,13 @@ impl Keeper {
         let stored = Stored {
             format: FORMAT.to_owned(),
             version: VERSION,
-            owner: self.owner.clone(),
             checkpoint,
         };
-        let value = serde_json::to_vec(&stored).map_err(|cause| {
+        self.send(producer, &self.key(), &stored)
+    }
+
+    fn send(&self, producer: &Producer, key: &str, what: &impl Serialize) -> Result<()> {
+        let value = serde_json::to_vec(what).map_err(|cause| {
             Error::new(
                 ErrorKind::Internal,
                 "a checkpoint cannot be written as JSON",
@@ -199,14 +234,15 @@ impl Keeper {
         loop {
             let record = BaseRecord::to(&self.topic)
                 .partition(PARTITION)
-                .key(self.settings.transactional_id.as_bytes())
+                .key(key)
                 .payload(&value);
             match producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), _))
                     if producer.in_flight_count() > 0 =>
                 {
-                    producer.poll(Duration::from_millis(5));
+                    std::thread::sleep(Duration::from_millis(1));
+                    producer.poll(Duration::ZERO);
                     if let Some(failure) = producer.context().failure() {
                         return Err(failure.error());
                     }
@@ -217,7 +253,12 @@ impl Keeper {
     }
 
     /// The last record of the key.
-    fn read(&self, options: &KafkaOptions, isolation: Isolation) -> Result<Option<Stored>> {
+    fn read(
+        &self,
+        options: &KafkaOptions,
+        isolation: Isolation,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>> {
         let client_of = |isolation| -> Result<BaseConsumer> {
             BaseConsumer::from_config(&options.consumer(isolation))
                 .map_err(|cause| error::creation(&cause))
@@ -245,9 +286,9 @@ impl Keeper {
         let mut look_back = LOOK_BACK;
         loop {
             let from = (high - look_back).max(low);
-            let found = self.last_from(&consumer, from, end)?;
+            let found = self.last_from(&consumer, from, end, key)?;
             if found.is_some() || from == low {
-                return found.map(|bytes| self.decode(&bytes)).transpose();
+                return Ok(found);
             }
             look_back = look_back.saturating_mul(2);
         }
@@ -259,13 +300,14 @@ impl Keeper {
         consumer: &BaseConsumer,
         from: i64,
         end: Instant,
+        key: &str,
     ) -> Result<Option<Vec<u8>>> {
         let operation = "reading the checkpoint";
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, PARTITION, Offset::Offset(from))
             .and_then(|()| consumer.assign(&list))
             .map_err(|cause| error::call(operation, &cause))?;
-        let key = self.settings.transactional_id.as_bytes();
+        let key = key.as_bytes();
         let mut last = None;
         loop {
             match consumer.poll(Duration::from_millis(100)) {
@@ -289,27 +331,32 @@ impl Keeper {
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Stored> {
-        let damaged = |error: Error| {
-            error.with("topic", &self.topic).hint(
-                "give another `transactional_id` (everything is copied again), or another `checkpoint_topic`",
-            )
-        };
-        let stored: Stored = serde_json::from_slice(bytes).map_err(|cause| {
-            damaged(
+        let stored: Stored = self.parse(bytes)?;
+        if stored.format == FORMAT && stored.version == VERSION {
+            return Ok(stored);
+        }
+        Err(self.damaged(Error::new(
+            ErrorKind::CheckpointForeign,
+            "the checkpoint was written by a newer Headwater",
+        )))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        serde_json::from_slice(bytes).map_err(|cause| {
+            self.damaged(
                 Error::new(
                     ErrorKind::CheckpointDamaged,
                     "what stands in the checkpoint's topic is no checkpoint",
                 )
                 .caused_by(cause),
             )
-        })?;
-        if stored.format == FORMAT && stored.version == VERSION {
-            return Ok(stored);
-        }
-        Err(damaged(Error::new(
-            ErrorKind::CheckpointForeign,
-            "the checkpoint was written by a newer Headwater",
-        )))
+        })
+    }
+
+    fn damaged(&self, error: Error) -> Error {
+        error.with("topic", &self.topic).hint(
+            "give another `transactional_id` (everything is copied again), or another `checkpoint_topic`",
+        )
     }
 }
 
@@ -336,6 +383,27 @@ fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
                     return Err(error);
                 }
                 std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}
+
+/// Waits until all that was sent is acknowledged.
+fn wait_for_reports(producer: &Producer, limit: Duration) -> Result<()> {
+    let end = Instant::now() + limit;
+    loop {
+        let flushed = producer.flush(Duration::from_millis(20));
+        if let Some(failure) = producer.context().failure() {
+            return Err(failure.error());
+        }
+        match flushed {
+            Ok(()) => return Ok(()),
+            Err(_) if Instant::now() < end => {}
+            Err(_) => {
+                return Err(error::no_answer(
+                    limit.as_secs(),
+                    producer.in_flight_count(),
+                ));
             }
         }
     }

@@ -74,11 +74,12 @@ pub(crate) fn start(
 /// How often the client's reports are looked at while records are on their way and nobody waits for them.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the client is heard of in one turn.
-const SERVE_TURN: Duration = Duration::from_millis(1);
+/// How long one wait for reports lasts where somebody waits. The client's own waits are not used: each lasts to its end
+/// whatever is reported meanwhile, and spends its last millisecond spinning.
+const WAIT_TURN: Duration = Duration::from_micros(500);
 
-/// How long one wait for reports lasts where somebody waits.
-const WAIT_TURN: Duration = Duration::from_millis(5);
+/// Reports looked at in one turn. One holds many records.
+const REPORTS_PER_TURN: usize = 64;
 
 struct Worker {
     options: KafkaOptions,
@@ -104,13 +105,18 @@ impl Worker {
                 Duration::from_secs(1)
             };
             match jobs.recv_timeout(wait) {
-                Ok(job) => self.take(job),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(job) => {
+                    self.take(job);
+                    if let Some(producer) = &self.producer {
+                        serve(producer);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(producer) = &self.producer {
+                        hear(producer);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
-            }
-            if let Some(producer) = &self.producer {
-                // All there is to hear of, errors and log lines too: nobody else takes them, and they would pile up.
-                producer.poll(SERVE_TURN);
             }
         }
     }
@@ -198,6 +204,7 @@ impl Worker {
         client::topics(&producer)?;
         let admin = admin(&mut self.admin, &self.options)?;
         keeper.prepare_topic(&producer, admin, self.options.missing_topics)?;
+        keeper.claim(&self.options)?;
         init_transactions(&producer)?;
         let document = keeper.take_over(&producer, &self.options)?;
         self.producer = Some(producer);
@@ -278,7 +285,8 @@ impl Worker {
                             .with("topic", topic)
                             .hint("raise `buffer_bytes_max`: the event does not fit into it"));
                     }
-                    producer.poll(WAIT_TURN);
+                    std::thread::sleep(WAIT_TURN);
+                    serve(producer);
                     check(producer)?;
                     patience.check(producer)?;
                 }
@@ -305,13 +313,14 @@ impl Worker {
         let mut patience = self.patience(producer);
         loop {
             check(producer)?;
-            match producer.flush(WAIT_TURN * 4) {
-                Ok(()) => {
-                    serve(producer);
-                    return check(producer);
-                }
+            // It asks the client to send what lingers, and does not wait.
+            let flushed = producer.flush(Duration::ZERO);
+            serve(producer);
+            match flushed {
+                Ok(()) => return check(producer),
                 Err(_) => patience.check(producer)?,
             }
+            std::thread::sleep(WAIT_TURN);
         }
     }
 
@@ -354,9 +363,16 @@ fn admin<'a>(admin: &'a mut Option<Admin>, options: &KafkaOptions) -> Result<&'a
     }
 }
 
+/// Takes all that there is to hear of, errors and log lines too: nobody else does, and they would pile up.
+fn hear(producer: &Producer) {
+    for _ in 0..REPORTS_PER_TURN {
+        producer.poll(Duration::ZERO);
+    }
+}
+
 /// Looks at the reports that there are, without waiting.
 fn serve(producer: &Producer) {
-    for _ in 0..64 {
+    for _ in 0..REPORTS_PER_TURN {
         let before = producer.context().acknowledged.load(Ordering::Relaxed);
         producer.poll(Duration::ZERO);
         if producer.context().acknowledged.load(Ordering::Relaxed) == before {

@@ -111,24 +111,42 @@ async fn restarts_and_kills_of_the_broker_under_load_lose_repeat_and_reorder_not
     drop(server);
 }
 
-/// Makes this test binary play the process whose memory is looked at: other tests take memory, too.
+/// Makes this test binary play the process whose memory is looked at: other tests take memory, too. It says for how many
+/// seconds the broker stands still.
 const ROLE: &str = "HEADWATER_KAFKA_TEST_ALONE";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stands_still_is_waited_for_with_bounded_memory() {
-    if std::env::var_os(ROLE).is_some() {
-        return stand_still().await;
+    // Longer than the request's time-out, and than the sink waits before it begins again.
+    stands_still_for(
+        "a_broker_that_stands_still_is_waited_for_with_bounded_memory",
+        "16",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "an hour: cargo xtask soak"]
+async fn soak_a_broker_that_stands_still_for_an_hour() {
+    stands_still_for("soak_a_broker_that_stands_still_for_an_hour", "3600").await;
+}
+
+async fn stands_still_for(test: &str, seconds: &str) {
+    if let Ok(seconds) = std::env::var(ROLE) {
+        return stand_still(seconds.parse().unwrap()).await;
     }
-    let name = "outages::a_broker_that_stands_still_is_waited_for_with_bounded_memory";
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(ROLE, "1")
+        .args(["--include-ignored", "--exact", "--nocapture"])
+        .arg(format!("outages::{test}"))
+        .env(ROLE, seconds)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}");
 }
 
-async fn stand_still() {
+async fn stand_still(seconds: u64) {
     let server = Kafka::start(&ServerOptions::default()).unwrap();
     let (bootstrap, topic) = (server.bootstrap(), fresh("paused"));
     let options = KafkaOptions {
@@ -148,8 +166,7 @@ async fn stand_still() {
         server.signal(Signal::Stop).unwrap();
         let before = resident_bytes();
         let mut highest = before;
-        // Longer than the request's time-out, and than the sink waits before it begins again.
-        for _ in 0..160 {
+        for _ in 0..seconds * 10 {
             std::thread::sleep(Duration::from_millis(100));
             highest = highest.max(resident_bytes());
         }
