@@ -1,12 +1,13 @@
 //! The writer: the one task that owns the sink and the checkpoint. Batches reach it in order, each with a note of what is
 //! done once the batch is; progress is saved only after the sink has said that everything before it is durable, or by the sink
-//! itself in one step with the rows.
+//! itself in one step with the rows. While a checkpoint is on its way to the disk, the next batches are written.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -136,6 +137,15 @@ pub(super) struct Writer<P, K> {
     held: bool,
     /// Lets the filter's rows through; none without a filter.
     sieve: Option<Sieve<P>>,
+    /// The checkpoint that is being stored, while rows go out behind it.
+    storing: Option<Storing<P>>,
+}
+
+/// A checkpoint on its way to its store.
+struct Storing<P> {
+    stored: JoinHandle<Result<()>>,
+    log: Option<LogPoint<P>>,
+    written_at_s: u64,
 }
 
 /// The writer with the way to it.
@@ -171,6 +181,7 @@ pub(super) fn writer<P: Position, K: Sink>(
         dirty: false,
         held: false,
         sieve,
+        storing: None,
     };
     (writer, handle)
 }
@@ -178,32 +189,35 @@ pub(super) fn writer<P: Position, K: Sink>(
 impl<P: Position, K: Sink> Writer<P, K> {
     /// Writes until every handle is dropped, then makes everything durable. Gives the sink back, with how it went.
     pub(super) async fn run(mut self) -> (K, Result<()>) {
-        let result = self.write_all().await;
-        (self.sink, result)
+        let written = self.write_all().await;
+        // After a failure, too: whoever begins again must not be overtaken by it.
+        let stored = self.stored().await;
+        (self.sink, written.and(stored))
     }
 
     async fn write_all(&mut self) -> Result<()> {
         let mut saved_at = Instant::now();
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
-            if !self.dirty {
+            if !self.dirty && self.storing.is_none() {
                 for saved in waiting.drain(..) {
                     // A waiter that has given up meanwhile needs no answer.
                     let _ = saved.send(());
                 }
             }
-            let left = self.interval.saturating_sub(saved_at.elapsed());
-            let work = if self.dirty && !self.held {
-                match tokio::time::timeout(left, self.work.recv()).await {
-                    Ok(work) => work,
-                    Err(_) => {
-                        self.save().await?;
-                        saved_at = Instant::now();
-                        continue;
-                    }
+            let due = saved_at + self.interval;
+            let work = tokio::select! {
+                biased;
+                stored = Self::storing(&mut self.storing) => {
+                    self.note_stored(stored)?;
+                    continue;
                 }
-            } else {
-                self.work.recv().await
+                work = self.work.recv() => work,
+                () = tokio::time::sleep_until(due), if self.dirty && !self.held => {
+                    self.save().await?;
+                    saved_at = Instant::now();
+                    continue;
+                }
             };
             let Some(work) = work else { break };
             self.progress.counters().unqueued(work.batch.size_bytes());
@@ -212,9 +226,13 @@ impl<P: Position, K: Sink> Writer<P, K> {
             self.sift(work.batch, work.note).await?;
             waiting.extend(work.saved);
             let due = saved_at.elapsed() >= self.interval && self.dirty && !self.held;
-            if due || !(waiting.is_empty() || was_held && self.held) {
+            let is_waited_for = !(waiting.is_empty() || was_held && self.held);
+            if due || is_waited_for {
                 self.save().await?;
                 saved_at = Instant::now();
+            }
+            if is_waited_for {
+                self.stored().await?;
             }
         }
         if self.held || !self.dirty {
@@ -257,8 +275,10 @@ impl<P: Position, K: Sink> Writer<P, K> {
         Ok(())
     }
 
-    /// Makes everything durable, then saves what is then true; or both at once, where the sink keeps the checkpoint.
+    /// Makes everything durable, then stores what is then true; or both at once, where the sink keeps the checkpoint. It may
+    /// still be on its way to the store when this returns.
     async fn save(&mut self) -> Result<()> {
+        self.stored().await?;
         let keeps_checkpoint = self.sink.capabilities().keeps_checkpoint;
         if !keeps_checkpoint {
             self.checkpoint.sink = self.barrier().await?;
@@ -274,12 +294,55 @@ impl<P: Position, K: Sink> Writer<P, K> {
         if keeps_checkpoint {
             self.patience.wait(self.sink.commit(&document)).await?;
         }
-        // Where the sink has kept it, this is a copy.
-        store_document(&self.store, document).await?;
-        self.progress.counters().saved(self.checkpoint.written_at_s);
         self.dirty = false;
-        self.durable.send_replace(self.checkpoint.log.clone());
+        let (log, written_at_s) = (self.checkpoint.log.clone(), self.checkpoint.written_at_s);
+        // Where the sink has kept it, this is a copy.
+        if !self.store.blocks() {
+            self.store.save(&document)?;
+            self.note_durable(log, written_at_s);
+            return Ok(());
+        }
+        let store = Arc::clone(&self.store);
+        self.storing = Some(Storing {
+            stored: tokio::task::spawn_blocking(move || store.save(&document)),
+            log,
+            written_at_s,
+        });
         Ok(())
+    }
+
+    /// Waits until the checkpoint that is being stored is.
+    async fn stored(&mut self) -> Result<()> {
+        if self.storing.is_none() {
+            return Ok(());
+        }
+        let stored = Self::storing(&mut self.storing).await;
+        self.note_stored(stored)
+    }
+
+    /// Resolves when the checkpoint that is being stored is; never, if none is. May be dropped and asked for again.
+    async fn storing(storing: &mut Option<Storing<P>>) -> Result<()> {
+        let Some(storing) = storing else {
+            return std::future::pending().await;
+        };
+        (&mut storing.stored).await.map_err(|cause| {
+            Error::new(ErrorKind::Internal, "saving the checkpoint was interrupted")
+                .caused_by(cause)
+        })?
+    }
+
+    fn note_stored(&mut self, stored: Result<()>) -> Result<()> {
+        let storing = self.storing.take();
+        stored?;
+        if let Some(storing) = storing {
+            self.note_durable(storing.log, storing.written_at_s);
+        }
+        Ok(())
+    }
+
+    fn note_durable(&self, log: Option<LogPoint<P>>, written_at_s: u64) {
+        self.progress.counters().saved(written_at_s);
+        self.durable.send_replace(log);
     }
 
     /// Waits until everything written is durable; says the sink's mark.
@@ -297,16 +360,6 @@ impl<P: Position, K: Sink> Writer<P, K> {
     }
 }
 
-/// Saves, on a thread of its own if the store waits for anything.
-async fn store_document(store: &Arc<dyn CheckpointStore>, document: Value) -> Result<()> {
-    if !store.blocks() {
-        return store.save(&document);
-    }
-    let store = Arc::clone(store);
-    tokio::task::spawn_blocking(move || store.save(&document))
-        .await
-        .map_err(|cause| {
-            Error::new(ErrorKind::Internal, "saving the checkpoint was interrupted")
-                .caused_by(cause)
-        })?
-}
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
