@@ -78,6 +78,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// whatever is reported meanwhile, and spends its last millisecond spinning.
 const WAIT_TURN: Duration = Duration::from_micros(500);
 
+/// How long once nothing was acknowledged for some time: the brokers are away, or busy.
+const LONG_WAIT_TURN: Duration = Duration::from_millis(10);
+
 /// Reports looked at in one turn. One holds many records.
 const REPORTS_PER_TURN: usize = 64;
 
@@ -285,7 +288,7 @@ impl Worker {
                             .with("topic", topic)
                             .hint("raise `buffer_bytes_max`: the event does not fit into it"));
                     }
-                    std::thread::sleep(WAIT_TURN);
+                    patience.wait();
                     serve(producer);
                     check(producer)?;
                     patience.check(producer)?;
@@ -320,7 +323,7 @@ impl Worker {
                 Ok(()) => return check(producer),
                 Err(_) => patience.check(producer)?,
             }
-            std::thread::sleep(WAIT_TURN);
+            patience.wait();
         }
     }
 
@@ -445,6 +448,11 @@ struct Patience<'a> {
 }
 
 impl Patience<'_> {
+    fn wait(&self) {
+        let is_long = self.since.elapsed() > LONG_WAIT_TURN * 10;
+        std::thread::sleep(if is_long { LONG_WAIT_TURN } else { WAIT_TURN });
+    }
+
     fn check(&mut self, producer: &Producer) -> Result<()> {
         if self.is_given_up.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Cancelled, "the sink was dropped"));
