@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod count;
+mod iotdb;
 mod kafka;
 mod latency;
 mod live;
@@ -51,6 +52,11 @@ enum Command {
     /// Sends the records of a file to Kafka: the limit of the sink.
     #[command(hide = true)]
     Produce(kafka::Produce),
+    /// Measures rows of MySQL on their way into Apache IoTDB.
+    Iotdb(iotdb::Iotdb),
+    /// Says recorded calls to an IoTDB again: the limit of the sink.
+    #[command(hide = true)]
+    Tablets(iotdb::wire::Tablets),
     /// Measures a bootstrap of a large table beside a stream.
     Bootstrap(bootstrap::Bootstrap),
 }
@@ -118,6 +124,8 @@ fn main() -> ExitCode {
         Some(Command::Latency(wanted)) => latency::run(wanted).map(|()| true),
         Some(Command::Kafka(wanted)) => kafka::run(wanted),
         Some(Command::Produce(wanted)) => kafka::produce(wanted).map(|()| true),
+        Some(Command::Iotdb(wanted)) => iotdb::run(wanted),
+        Some(Command::Tablets(wanted)) => iotdb::wire::replay(wanted).map(|()| true),
         Some(Command::Bootstrap(wanted)) => bootstrap::run(wanted).map(|()| true),
         None => bench(&arguments.bench),
     };

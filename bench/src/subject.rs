@@ -184,7 +184,8 @@ impl Scene<'_> {
         })
     }
 
-    fn dump(&self, rows: u64) -> Option<Subject> {
+    /// The stock dump of a table of `bench`.
+    pub(crate) fn dump(&self, table: &str, rows: u64) -> Option<Subject> {
         let install = self.server.install();
         let mut command = install.dump.as_ref()?.command();
         command.args([
@@ -203,7 +204,7 @@ impl Scene<'_> {
                 "--no-tablespaces",
             ],
         };
-        command.args(own).args(["bench", "orders"]);
+        command.args(own).args(["bench", table]);
         let name = if install.flavor.is_mariadb() {
             "mariadb-dump"
         } else {
@@ -252,7 +253,7 @@ impl Scene<'_> {
             self.wire("binary", sql, 0, rows)?,
             self.wire("text", sql, 0, rows)?,
         ];
-        all.extend(self.dump(rows));
+        all.extend(self.dump("orders", rows));
         let url = self.url("bench");
         for sink in [Sink::File, Sink::Null] {
             for readers in ["1", "2"] {

@@ -23,6 +23,8 @@ pub struct IotdbOptions {
     pub tls: bool,
     /// The port to ask for first; any free one if there is none.
     pub port: Option<u16>,
+    /// The heap of the DataNode, which most of what it holds in memory is cut from; 768 if not given.
+    pub heap_mb: Option<u32>,
 }
 
 /// An IoTDB that belongs to this value: dropping it kills it and removes its data.
@@ -265,7 +267,12 @@ pub(super) fn node_command(
         .args(["-c", "echo $$ >\"$0/pid\" && exec \"$@\""])
         .arg(folder)
         .arg(&install.java)
-        .args(settings::java_options(role, folder, &install.libraries))
+        .args(settings::java_options(
+            role,
+            folder,
+            &install.libraries,
+            options,
+        ))
         .args([role.class(), "-s"])
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -66,15 +66,20 @@ pub(super) const LOGBACK: &str = r#"<configuration>
 "#;
 
 /// Java's options for a node that lives in `folder`, up to its class.
-pub(super) fn java_options(role: Role, folder: &Path, libraries: &Path) -> Vec<String> {
+pub(super) fn java_options(
+    role: Role,
+    folder: &Path,
+    libraries: &Path,
+    options: &IotdbOptions,
+) -> Vec<String> {
     let (heap, direct) = match role {
-        Role::Config => ("192m", 64),
-        Role::Data => ("768m", 256),
+        Role::Config => (192, 64),
+        Role::Data => (options.heap_mb.unwrap_or(768), 256),
     };
     let folder = folder.display();
     let mut options = vec![
         "-Xms64m".to_owned(),
-        format!("-Xmx{heap}"),
+        format!("-Xmx{heap}m"),
         format!("-XX:MaxDirectMemorySize={direct}m"),
         format!("-DOFF_HEAP_MEMORY={}", direct * 1024 * 1024),
         "-XX:+UseSerialGC".to_owned(),
