@@ -1,5 +1,5 @@
 // IotdbBench HOST PORT FILE WRITERS: writes the readings of a tab-separated file with the client's own tablets. The file is read
-// first; what is printed is the time of the writing, in milliseconds.
+// first; what is printed is the time of the writing.
 import java.io.BufferedReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -50,7 +50,7 @@ public class IotdbBench {
       done.add(pool.submit(writing));
     }
     for (Future<Void> f : done) f.get();
-    System.out.println((System.nanoTime() - begin) / 1_000_000);
+    System.out.println("\nwrote_ms=" + (System.nanoTime() - begin) / 1_000_000);
     for (Session s : sessions) s.close();
     pool.shutdown();
   }

@@ -253,7 +253,9 @@ impl Bench<'_> {
             // Starting and reading its rows are not what is compared.
             Way::Java => {
                 let printed = fs::read_to_string(self.scene.outputs.stdout()).map_err(failed)?;
-                cost.wall = Duration::from_millis(printed.trim().parse().map_err(failed)?);
+                let wrote = (printed.lines()).find_map(|line| line.strip_prefix("wrote_ms="));
+                let wrote = wrote.ok_or_else(|| failed("it does not say how long it took"))?;
+                cost.wall = Duration::from_millis(wrote.parse().map_err(failed)?);
             }
             Way::Prepared | Way::Dump => {}
         }
