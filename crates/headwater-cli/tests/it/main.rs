@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod command;
+mod deploy;
 mod events;
 mod failures;
 mod filters;
