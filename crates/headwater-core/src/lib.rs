@@ -24,5 +24,6 @@ pub mod sink;
 pub mod source;
 pub mod trigger;
 pub mod value;
+pub mod views;
 
 pub use error::{Error, ErrorKind, Result};

@@ -242,7 +242,7 @@ async fn lock(control: &mut Control, definitions: &Definitions) -> Result<()> {
     }
 }
 
-const OPEN_VIEW: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+pub(super) const OPEN_VIEW: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
 
 /// Views under a lock, all at the position that is then the log's end.
 async fn under_lock(

@@ -6,5 +6,6 @@ pub(crate) mod cut;
 pub(crate) mod kept;
 pub(crate) mod reader;
 pub(crate) mod sql;
+mod views;
 
 pub use reader::Reader;
