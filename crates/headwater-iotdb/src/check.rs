@@ -8,20 +8,25 @@ use headwater_core::finding::Finding;
 use headwater_core::schema::TableSchema;
 
 use crate::client::{Rows, Session, Value};
-use crate::config::{IotdbOptions, Model, SeriesType};
+use crate::config::{IotdbOptions, Model, SeriesType, TimeUnit};
 use crate::convert::Conversion;
-use crate::mapping::{Plan, Template, quoted};
+use crate::mapping::{Declared, Plan, Problem, Template, quoted};
 use crate::sink::{any_session, precision, without_database};
 use crate::time::Clock;
 
 /// Series that are looked at for each measurement.
 const SERIES_MAX: usize = 1_000;
 
-/// Looks at nodes, version, precision, mappings and what is there.
+/// Looks at nodes, version, precision, mappings and what is there. What is wrong with a mapping is named by its place in the
+/// configuration, `iotdb.mappings[0].table`.
 ///
 /// # Errors
 /// Only when no node can be talked to at all; everything else is a finding.
-pub async fn check(options: &IotdbOptions, tables: &[Arc<TableSchema>]) -> Result<Vec<Finding>> {
+pub async fn check(
+    options: &IotdbOptions,
+    tables: &[Arc<TableSchema>],
+    declared: Declared<'_>,
+) -> Result<Vec<Finding>> {
     options.validate()?;
     let mut session = any_session(options).await?;
     let properties = session.properties().await?;
@@ -35,38 +40,67 @@ pub async fn check(options: &IotdbOptions, tables: &[Arc<TableSchema>]) -> Resul
             );
         }
     }
+    let precision = precision(&properties.precision)?;
     let conversion = Conversion {
-        clock: Clock::new(&options.time, precision(&properties.precision)?)?,
+        clock: Clock::new(&options.time, precision)?,
         zero_is_null: options.time.zero_is_null,
     };
     findings.push(Finding::ok(
         "iotdb time",
         format!("{}, zone {}", properties.precision, options.time.zone),
     ));
+    let problems = crate::mapping::problems(options, tables, declared, Some(precision));
     for (at, mapping) in options.mappings.iter().enumerate() {
-        let name = format!("mapping {}", mapping.table);
+        let place = format!("iotdb.mappings[{at}]");
+        let is_here = |path: &str| {
+            let rest = path.strip_prefix(&place);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut own = problems.iter().filter(|problem| is_here(&problem.path));
+        if let Some(first) = own.next() {
+            findings.extend(std::iter::once(first).chain(own).map(impossible));
+            continue;
+        }
         let Some(schema) = tables.iter().find(|schema| schema.name == mapping.table) else {
-            findings.push(
-                Finding::failed(&name, "no such table among those that are read")
-                    .expected("every mapping's table is read")
-                    .mend("see iotdb.mappings[].table and mysql.tables"),
-            );
             continue;
         };
-        match Plan::new((at, mapping), schema, &options.model, &conversion) {
-            Ok(plan) => {
-                findings.push(Finding::ok(&name, describe(&plan, &mapping.target)));
-                findings
-                    .extend(existing(&mut session, &plan, &mapping.target, &options.model).await?);
-            }
-            Err(error) => findings.push(
-                Finding::failed(&name, error.to_string())
-                    .expected(error.hint_text().unwrap_or_default()),
-            ),
-        }
+        let plan = Plan::new((at, mapping), schema, &options.model, &conversion)?;
+        let name = format!("mapping {}", mapping.table);
+        findings.push(Finding::ok(&name, describe(&plan, &mapping.target)));
+        findings.extend(nullable(&plan, schema, &place));
+        findings.extend(existing(&mut session, &plan, &mapping.target, &options.model).await?);
     }
     session.close().await;
     Ok(findings)
+}
+
+/// Its name is the place in the configuration.
+fn impossible(problem: &Problem) -> Finding {
+    Finding::failed(
+        &problem.path,
+        format!("{}: found {}", problem.what, problem.found),
+    )
+    .expected(format!("expected {}", problem.expected))
+}
+
+/// Columns of the place that may be NULL: such a row has none.
+fn nullable(plan: &Plan, schema: &TableSchema, place: &str) -> Vec<Finding> {
+    let warn = |path: String, column: usize| {
+        let column = &schema.columns[column];
+        column.nullable.then(|| {
+            Finding::warning(path, format!("the column `{}` may be NULL", column.name))
+                .expected("a row with NULL there has no place in IoTDB, and is refused")
+        })
+    };
+    let mut findings = Vec::from_iter(warn(format!("{place}.timestamp_field"), plan.time_column()));
+    // A tag may be NULL, a node of a path cannot.
+    if plan.table().is_none() {
+        let columns = plan.device.iter();
+        findings.extend(
+            columns.filter_map(|(_, column)| warn(format!("{place}.device_template"), *column)),
+        );
+    }
+    findings
 }
 
 fn describe(plan: &Plan, target: &str) -> String {
@@ -75,6 +109,17 @@ fn describe(plan: &Plan, target: &str) -> String {
         .map(|(name, column)| format!("{name} {}", column.series_type.name()))
         .collect();
     format!("{target}: {}", columns.join(", "))
+}
+
+/// IoTDB's precision of time.
+///
+/// # Errors
+/// No node can be talked to.
+pub async fn time_precision(options: &IotdbOptions) -> Result<TimeUnit> {
+    let mut session = any_session(options).await?;
+    let properties = session.properties().await?;
+    session.close().await;
+    precision(&properties.precision)
 }
 
 /// What is there already and does not fit.

@@ -31,8 +31,11 @@ pub(crate) fn natural(data_type: &DataType) -> SeriesType {
     }
 }
 
-/// Whether a column's values can be values of the series at all; otherwise what would fit.
-pub(crate) fn fits(data_type: &DataType, series_type: SeriesType) -> Result<(), &'static str> {
+/// Whether a column's values can be values of the series at all.
+///
+/// # Errors
+/// What would fit.
+pub fn fits(data_type: &DataType, series_type: SeriesType) -> Result<(), &'static str> {
     use SeriesType as Series;
     let is_integer = matches!(
         data_type,
@@ -81,6 +84,15 @@ pub(crate) fn fits(data_type: &DataType, series_type: SeriesType) -> Result<(), 
             "TEXT, STRING or BLOB"
         }
     })
+}
+
+/// Whether a column can tell a row's time.
+#[must_use]
+pub const fn is_time(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Integer { .. } | DataType::Date | DataType::DateTime(_) | DataType::Timestamp(_)
+    )
 }
 
 /// How values are understood.

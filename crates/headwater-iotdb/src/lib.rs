@@ -14,8 +14,15 @@ pub(crate) mod mapping;
 mod sink;
 mod tablet;
 mod time;
+mod verify;
 
-pub use check::check;
+pub use check::{check, time_precision};
 pub use client::{Rows, Value};
 pub use config::IotdbOptions;
+pub use convert::{fits, is_time};
+pub use mapping::{Declared, Problem, check_template, problems};
 pub use sink::{Counted, Counts, IotdbSink, query};
+pub use time::check_zone;
+pub use verify::{
+    ColumnDifference, Difference, Kind, Reason, TableReport, VerifyOptions, VerifyProgress, verify,
+};

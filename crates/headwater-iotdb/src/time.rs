@@ -46,6 +46,14 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone> {
     TimeZone::get(name).map_err(|cause| unknown().caused_by(cause))
 }
 
+/// Whether a zone has this name.
+///
+/// # Errors
+/// `Configuration`.
+pub fn check_zone(name: &str) -> Result<()> {
+    zone(name).map(drop)
+}
+
 impl Clock {
     /// For a server that counts in `precision`.
     pub(crate) fn new(options: &TimeOptions, precision: TimeUnit) -> Result<Self> {
@@ -106,6 +114,35 @@ impl Clock {
         self.rounded(whole, rest, many)
     }
 
+    /// The times in UTC from `slack_s` before `first` to as much after `last`, cut to those that a source can hold.
+    pub(crate) fn civil_between(
+        &self,
+        first: i64,
+        last: i64,
+        slack_s: i64,
+    ) -> (DateTime, DateTime) {
+        let per_second = self.precision.per_second();
+        let seconds = |time: i64| time.div_euclid(per_second);
+        (
+            civil_at(seconds(first).saturating_sub(slack_s)),
+            civil_at(seconds(last).saturating_add(slack_s)),
+        )
+    }
+
+    /// The counts of `unit` that may be times from `first` to `last`.
+    pub(crate) fn counts_between(&self, first: i64, last: i64, unit: TimeUnit) -> (i64, i64) {
+        let (ours, theirs) = (self.precision.per_second(), unit.per_second());
+        let count = |time: i64, more: i128| {
+            let count = i128::from(time) * i128::from(theirs);
+            let near = count.div_euclid(i128::from(ours)) + more;
+            let bounded = near.clamp(i64::MIN.into(), i64::MAX.into());
+            i64::try_from(bounded).unwrap_or(i64::MAX)
+        };
+        // A whole unit of ours may come from as many of theirs, and rounding moves by less than one.
+        let slack = i128::from((theirs / ours).max(1)) + 1;
+        (count(first, -slack), count(last, slack))
+    }
+
     fn offset(&self, value: DateTime) -> Result<i32, String> {
         let civil = civil_time(value).ok_or_else(|| impossible(value))?;
         Ok(match self.zone.to_ambiguous_timestamp(civil).offset() {
@@ -151,6 +188,53 @@ impl Clock {
                 self.precision.name()
             )),
         }
+    }
+}
+
+/// A second since 1970 as a time in UTC, cut to the years from 0 to 9999.
+fn civil_at(seconds: i64) -> DateTime {
+    let stamp = jiff::Timestamp::from_second(seconds);
+    let Ok(stamp) = stamp else {
+        let (year, month, day) = if seconds < 0 {
+            (0, 1, 1)
+        } else {
+            (9999, 12, 31)
+        };
+        return DateTime {
+            date: Date { year, month, day },
+            digits: 6,
+            ..last_of_day(seconds)
+        };
+    };
+    let civil = Offset::UTC.to_datetime(stamp);
+    if civil.year() < 0 {
+        return civil_at(i64::MIN);
+    }
+    let small = |value: i8| u8::try_from(value).unwrap_or(0);
+    DateTime {
+        date: Date {
+            year: u16::try_from(civil.year()).unwrap_or(0),
+            month: small(civil.month()),
+            day: small(civil.day()),
+        },
+        hour: small(civil.hour()),
+        minute: small(civil.minute()),
+        second: small(civil.second()),
+        micros: 0,
+        digits: 6,
+    }
+}
+
+fn last_of_day(seconds: i64) -> DateTime {
+    match seconds < 0 {
+        true => DateTime::default(),
+        false => DateTime {
+            hour: 23,
+            minute: 59,
+            second: 59,
+            micros: 999_999,
+            ..DateTime::default()
+        },
     }
 }
 
@@ -303,6 +387,41 @@ mod tests {
         assert!(fine.utc(at("2262-04-12T00:00:00")).is_err());
         assert!(fine.utc(at("1600-01-01T00:00:00")).is_err());
         assert!(fine.counted(i64::MAX, TimeUnit::Second).is_err());
+    }
+
+    #[test]
+    fn what_may_be_a_time_lies_between() {
+        for (zone, precision) in [
+            ("Pacific/Apia", TimeUnit::Millisecond),
+            ("America/St_Johns", TimeUnit::Nanosecond),
+        ] {
+            let clock = clock(zone, precision, |options| {
+                options.extra_digits = ExtraDigits::Round;
+                options.gap = Gap::Shift;
+            });
+            for text in [
+                "1970-01-01T00:00:00",
+                "2026-03-29T02:30:00.9999",
+                "1901-12-13T20:45:52",
+            ] {
+                let value = at(text);
+                let time = clock.local(value).unwrap();
+                let (first, last) = clock.civil_between(time, time, 26 * 3600);
+                assert!(
+                    first <= value && value <= last,
+                    "{first:?} {value:?} {last:?}"
+                );
+            }
+            let (first, last) = clock.civil_between(i64::MIN, i64::MAX, 2);
+            assert!(first.date.year <= 1677 && last.date.year >= 2262);
+            for unit in [TimeUnit::Second, TimeUnit::Microsecond] {
+                for count in [-1_500_001, 0, 7_777_777] {
+                    let time = clock.counted(count, unit).unwrap();
+                    let (first, last) = clock.counts_between(time, time, unit);
+                    assert!(first <= count && count <= last, "{first} {count} {last}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a run needs of a server, looked at before it starts: settings, privileges, retention, tables, and what never reaches
 //! a row log. Every failed check says the SQL that mends it.
 
+mod columns;
 mod duplicates;
 mod settings;
 mod tables;
@@ -12,6 +13,7 @@ use crate::schema::read_definitions;
 use crate::snapshot::control::Control;
 use crate::source::MysqlSource;
 
+pub use columns::column_types;
 pub use duplicates::duplicates;
 pub use headwater_core::finding::{Finding, Level};
 

@@ -5,15 +5,15 @@ use std::io::IsTerminal;
 
 use headwater_core::finding::{Finding, Level};
 use headwater_core::schema::TableSchema;
-use headwater_core::source::Source;
 use headwater_iotdb::IotdbOptions;
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::MysqlSource;
 use headwater_mysql::check::{check, duplicates};
 use serde_json::{Value, json};
 
+use super::mappings::Known;
 use super::source;
-use crate::config::{Failure, LogFormat, SourceSettings};
+use crate::config::{Failure, LogFormat, Origin, SourceSettings};
 use crate::exit::Exit;
 use crate::terminal::console::use_color;
 
@@ -21,6 +21,8 @@ use crate::terminal::console::use_color;
 pub(crate) struct Targets<'a> {
     pub(crate) kafka: Option<&'a KafkaOptions>,
     pub(crate) iotdb: Option<&'a IotdbOptions>,
+    /// Where the configuration's values stand.
+    pub(crate) origin: Option<&'a Origin>,
 }
 
 /// Checks, and prints what was found. Fails if a run would.
@@ -35,7 +37,7 @@ pub(crate) async fn run(
         findings.extend(target(kafka).await);
     }
     if let Some(iotdb) = targets.iotdb {
-        findings.extend(self::iotdb(iotdb, &source).await?);
+        findings.extend(self::iotdb(iotdb, settings, targets.origin).await?);
     }
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
@@ -59,19 +61,25 @@ async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
     })
 }
 
-/// What is found of IoTDB, held against the tables that are read.
-async fn iotdb(options: &IotdbOptions, source: &MysqlSource) -> Result<Vec<Finding>, Failure> {
-    let tables: Vec<_> = Source::tables(source)
-        .await?
-        .into_iter()
-        .map(|table| table.schema)
-        .collect();
-    let mut findings = headwater_iotdb::check(options, &tables)
+/// What is found of IoTDB, held against the tables that are read. What is wrong with a mapping is told with its place in the file.
+async fn iotdb(
+    options: &IotdbOptions,
+    source: &SourceSettings,
+    origin: Option<&Origin>,
+) -> Result<Vec<Finding>, Failure> {
+    let known = Known::read(options, source).await?;
+    let (source, tables) = (&known.source, &known.tables);
+    let mut findings = headwater_iotdb::check(options, tables, &known.declared())
         .await
         .unwrap_or_else(|error| {
             let failed = Finding::failed("iotdb", error.to_string());
             vec![failed.expected(error.hint_text().unwrap_or_default())]
         });
+    for finding in &mut findings {
+        if let Some(place) = origin.and_then(|origin| origin.place(&finding.name)) {
+            finding.name = place;
+        }
+    }
     for mapping in &options.mappings {
         if let Some(schema) = tables.iter().find(|schema| schema.name == mapping.table) {
             findings.extend(unique(source, schema, &mapping.place_fields()).await?);

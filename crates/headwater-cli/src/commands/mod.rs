@@ -3,6 +3,7 @@
 mod bootstrap;
 mod check;
 mod from_maxwell;
+mod mappings;
 mod run;
 mod schema;
 mod source;
@@ -48,6 +49,7 @@ async fn command(
             let targets = check::Targets {
                 kafka: kafka.as_ref(),
                 iotdb: iotdb.as_ref(),
+                origin: file.origin.as_ref(),
             };
             return check::run(&source, targets, *format).await;
         }
@@ -68,6 +70,9 @@ async fn command(
     let console = console(arguments.said, settings.log);
     *format = console.format();
     surroundings.tell();
+    if let Some(iotdb) = &settings.iotdb {
+        mappings::require(iotdb, &settings.source, settings.origin.as_ref()).await?;
+    }
     run::run(&settings, &console).await.map_err(Failure::Error)
 }
 

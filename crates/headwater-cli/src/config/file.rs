@@ -13,6 +13,10 @@ use serde::{Deserialize, Deserializer};
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Headwater")]
 pub(crate) struct File {
+    /// Where its values stand; none of what was not read from a file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) origin: Option<super::Origin>,
     /// A label for this configuration. It is said at start and has no other effect.
     pub(crate) env: Option<String>,
     /// What `headwater run` does: the first copy only, the log only, or (the default) both.

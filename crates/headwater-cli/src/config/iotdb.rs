@@ -437,7 +437,7 @@ const fn unit(unit: TimeUnit) -> sink::TimeUnit {
     }
 }
 
-const fn series_type(kind: IotdbType) -> sink::SeriesType {
+pub(super) const fn series_type(kind: IotdbType) -> sink::SeriesType {
     match kind {
         IotdbType::Boolean => sink::SeriesType::Boolean,
         IotdbType::Int32 => sink::SeriesType::Int32,

@@ -7,8 +7,11 @@ mod file;
 mod http;
 mod iotdb;
 mod kafka;
+#[cfg(test)]
+mod mapping_tests;
 pub(crate) mod mask;
 mod names;
+mod origin;
 mod problem;
 mod rules;
 pub(crate) mod schema;
@@ -32,7 +35,8 @@ pub(crate) use file::{File, FilterUpdates, Log, LogFormat, LogLevel};
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
 pub(crate) use kafka::Kafka;
-pub(crate) use names::Selection;
+pub(crate) use names::{Selection, table as table_name};
+pub(crate) use origin::Origin;
 pub(crate) use problem::Refused;
 pub(crate) use settings::{
     Settings, SourceSettings, StartAt, file as file_of, iotdb_options, kafka_options,
@@ -136,7 +140,7 @@ pub(crate) fn read(name: &str, text: &str, lookup: Lookup<'_>) -> Result<File, R
         return Err(refused(problems));
     }
     // The schema is made from the same types: what passed it can be read.
-    let file = File::deserialize(value).map_err(|error| {
+    let mut file = File::deserialize(value).map_err(|error| {
         let problem = Problem {
             at: None,
             message: format!("this cannot be read: {error}"),
@@ -146,6 +150,7 @@ pub(crate) fn read(name: &str, text: &str, lookup: Lookup<'_>) -> Result<File, R
     })?;
     let problems = rules::check(&file, &places);
     if problems.is_empty() {
+        file.origin = Some(Origin::new(refused(Vec::new()), places));
         Ok(file)
     } else {
         Err(refused(problems))

@@ -64,6 +64,14 @@ impl Refused {
         }
     }
 
+    /// The same file with other problems.
+    pub(crate) fn with(&self, problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            ..self.clone()
+        }
+    }
+
     /// One problem in a line, without the snippet: `shop.yaml:3:5: unknown key …`.
     pub(crate) fn line(&self, problem: &Problem) -> String {
         match &problem.at {

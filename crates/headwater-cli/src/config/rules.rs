@@ -6,7 +6,7 @@ use headwater_core::Error;
 use headwater_core::filter::Filter;
 
 use super::file::{Column, File, Http, Mysql, StartupMode, Table};
-use super::iotdb::{Iotdb, Mapping};
+use super::iotdb::{Iotdb, Mapping, Model};
 use super::names;
 use super::problem::{Place, Problem};
 use super::sink::SinkChoice;
@@ -49,6 +49,11 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
         rules.sink(sink, file);
     }
     rules.problems
+}
+
+/// Names side by side.
+fn names<'a>(all: impl Iterator<Item = &'a String>) -> String {
+    all.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 struct Rules<'a> {
@@ -211,6 +216,20 @@ impl Rules<'_> {
     }
 
     fn iotdb(&mut self, iotdb: &Iotdb, tables: Option<&[Table]>) {
+        let is_table = iotdb.model == Some(Model::Table);
+        if is_table && iotdb.database.is_none() {
+            self.say(
+                "iotdb.model",
+                "the table model does not say which database",
+                "add iotdb.database: NAME",
+            );
+        }
+        let zone = iotdb.time.as_ref().and_then(|time| time.zone.as_deref());
+        if let Some(zone) = zone
+            && let Err(error) = headwater_iotdb::check_zone(zone)
+        {
+            self.say_error("iotdb.time.zone", &error);
+        }
         for (index, mapping) in iotdb.mappings.iter().flatten().enumerate() {
             let path = format!("iotdb.mappings[{index}]");
             let table = tables
@@ -220,10 +239,29 @@ impl Rules<'_> {
             if tables.is_some() && table.is_none() {
                 self.say(
                     &format!("{path}.table"),
-                    format!("`{}` is none of `mysql.tables`", mapping.table),
-                    "name a table that is listed there, or list it",
+                    format!(
+                        "no such table is listed: found `{}`, expected one of {}",
+                        mapping.table,
+                        names(tables.into_iter().flatten().map(|table| &table.name))
+                    ),
+                    "name a table of `mysql.tables`, or list it there",
                 );
             }
+            let earlier = iotdb.mappings.iter().flatten().take(index);
+            if earlier
+                .into_iter()
+                .any(|earlier| earlier.table == mapping.table)
+            {
+                self.say(
+                    &format!("{path}.table"),
+                    format!(
+                        "a table is mapped twice: found `{}` again, expected one mapping of each table",
+                        mapping.table
+                    ),
+                    "put all its measurements into one",
+                );
+            }
+            self.names(mapping, &path);
             if mapping.measurements.as_ref().is_some_and(Vec::is_empty) {
                 self.say(
                     &format!("{path}.measurements"),
@@ -231,8 +269,10 @@ impl Rules<'_> {
                     "list at least one, or leave the key out: all the other columns are then written",
                 );
             }
+            self.model(mapping, is_table, &path);
             if let Some(columns) = table.and_then(|table| table.columns.as_deref()) {
                 self.columns(mapping, columns, &path);
+                self.types(mapping, columns, &path);
             }
         }
     }
@@ -243,8 +283,124 @@ impl Rules<'_> {
             if !has(column) {
                 self.say(
                     &format!("{path}.{key}"),
-                    format!("the table `{}` lists no column `{column}`", mapping.table),
+                    format!(
+                        "the table `{}` lists no such column: found `{column}`, expected one of {}",
+                        mapping.table,
+                        names(columns.iter().map(|column| &column.name))
+                    ),
                     "name one of its columns, or list it under `columns`",
+                );
+            }
+        }
+    }
+}
+
+impl Rules<'_> {
+    /// Keys of the one model or the other.
+    fn model(&mut self, mapping: &Mapping, is_table: bool, path: &str) {
+        let (model, others): (_, &[(&str, bool)]) = match is_table {
+            true => (
+                "table",
+                &[("device_template", mapping.device_template.is_some())],
+            ),
+            false => (
+                "tree",
+                &[
+                    ("target", mapping.target.is_some()),
+                    ("tags", mapping.tags.is_some()),
+                    ("attributes", mapping.attributes.is_some()),
+                ],
+            ),
+        };
+        for (key, _) in others.iter().filter(|(_, is_there)| *is_there) {
+            let expected = match is_table {
+                true => "`target`, `tags` and `attributes`",
+                false => "`device_template`, or `model: table`",
+            };
+            self.say(
+                &format!("{path}.{key}"),
+                format!(
+                    "this means nothing in the {model} model: found `{key}`, expected {expected}"
+                ),
+                "",
+            );
+        }
+        match &mapping.device_template {
+            _ if is_table => {}
+            None => self.say(
+                path,
+                format!(
+                    "the mapping of `{}` has no `device_template`",
+                    mapping.table
+                ),
+                "add one, such as root.plant.pump_{pumpId}",
+            ),
+            Some(template) => {
+                if let Err(error) = headwater_iotdb::check_template(template) {
+                    self.say(
+                        &format!("{path}.device_template"),
+                        format!(
+                            "{}: found `{template}`, expected a path such as root.plant.pump_{{pumpId}}",
+                            error.message()
+                        ),
+                        "",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Measurements of one name.
+    fn names(&mut self, mapping: &Mapping, path: &str) {
+        let mut known = HashSet::new();
+        for (index, measurement) in mapping.measurements.iter().flatten().enumerate() {
+            if !known.insert(&measurement.name) {
+                self.say(
+                    &format!("{path}.measurements[{index}].name"),
+                    format!(
+                        "a name is given to two columns: found `{}` again, expected a name of its own for each measurement",
+                        measurement.name
+                    ),
+                    "",
+                );
+            }
+        }
+    }
+
+    /// What the listed types cannot be. The database's own are looked at before a run.
+    fn types(&mut self, mapping: &Mapping, columns: &[Column], path: &str) {
+        let listed = |name: &str| {
+            let mut columns = columns.iter();
+            let column = columns.find(|column| column.name.eq_ignore_ascii_case(name))?;
+            let written = column.data_type.as_deref()?;
+            Some((headwater_mysql::schema::data_type_of(written)?, written))
+        };
+        if let Some((data_type, found)) = listed(&mapping.timestamp_field)
+            && !headwater_iotdb::is_time(&data_type)
+        {
+            self.say(
+                &format!("{path}.timestamp_field"),
+                format!(
+                    "the column `{}` holds no time: found {found}, expected a DATE, DATETIME, TIMESTAMP or integer column",
+                    mapping.timestamp_field
+                ),
+                "",
+            );
+        }
+        for (index, measurement) in mapping.measurements.iter().flatten().enumerate() {
+            let field = measurement.field.as_ref().unwrap_or(&measurement.name);
+            let series_type = super::iotdb::series_type(measurement.data_type);
+            let Some((data_type, found)) = listed(field) else {
+                continue;
+            };
+            if let Err(expected) = headwater_iotdb::fits(&data_type, series_type) {
+                self.say(
+                    &format!("{path}.measurements[{index}].type"),
+                    format!(
+                        "the column `{field}` cannot be {}: found {found}, expected {expected} for it",
+                        series_type.name()
+                    ),
+                    "",
                 );
             }
         }

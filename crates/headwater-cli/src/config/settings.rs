@@ -14,6 +14,7 @@ use headwater_mysql::config::ConnectOptions;
 
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
 use super::names::{self, Condition, Selection};
+use super::origin::Origin;
 use super::{
     Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka, load,
     misused, trigger,
@@ -21,7 +22,7 @@ use super::{
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
 /// Where to read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SourceSettings {
     pub(crate) connect: ConnectOptions,
     pub(crate) selection: Selection,
@@ -73,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) remarks: Vec<String>,
     /// What the file says of logs.
     pub(crate) log: Log,
+    /// Where the file's values stand.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// The file that a command names, or an empty one.
@@ -354,6 +357,7 @@ impl Settings {
             label: file.env.clone(),
             remarks,
             log: file.log.unwrap_or_default(),
+            origin: file.origin.clone(),
         })
     }
 }

@@ -195,14 +195,14 @@ fn contradictions_are_told_where_they_stand() {
       add `specific:` with `file` and `pos`: a binlog file and a position in it
     shop.yaml:10:47: the upper bound 1 lies below the lower bound 9
       exchange the two
-    shop.yaml:14:21: the table `t` lists no column `pump`
+    shop.yaml:14:21: the table `t` lists no such column: found `pump`, expected one of id, at
       name one of its columns, or list it under `columns`
-    shop.yaml:16:24: the table `t` lists no column `pmup`
+    shop.yaml:16:24: the table `t` lists no such column: found `pmup`, expected one of id, at
       name one of its columns, or list it under `columns`
-    shop.yaml:17:53: the table `t` lists no column `y`
+    shop.yaml:17:53: the table `t` lists no such column: found `y`, expected one of id, at
       name one of its columns, or list it under `columns`
-    shop.yaml:18:14: `q` is none of `mysql.tables`
-      name a table that is listed there, or list it
+    shop.yaml:18:14: no such table is listed: found `q`, expected one of t, t, a.b.c, s.*
+      name a table of `mysql.tables`, or list it there
     shop.yaml:22:21: a mapping without measurements writes nothing
       list at least one, or leave the key out: all the other columns are then written
     shop.yaml:23:7: no broker is named

@@ -16,6 +16,7 @@ mod from_maxwell;
 mod iotdb;
 mod kafka;
 mod kills;
+mod mappings;
 mod processes;
 mod requests;
 mod scrape;

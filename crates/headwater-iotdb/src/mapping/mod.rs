@@ -1,20 +1,28 @@
 //! What a table's rows become: a mapping, fitted to the table's definition.
 
+mod fit;
+mod problem;
 mod template;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use headwater_core::batch::Image;
+use headwater_core::key::KeyValue;
 use headwater_core::schema::{DataType, TableName, TableSchema};
 use headwater_core::value::Cell;
+use headwater_core::views::Within;
 use headwater_core::{Error, ErrorKind, Result};
 
-pub(crate) use template::{Template, literal, node, quoted};
+use fit::Fitting;
+pub use problem::{Declared, Problem, check_template, problems};
+pub(crate) use template::{Template, literal, node, nodes, quoted};
 
-use crate::config::{ExtraDigits, Mapping, Measurement, Model, TimeUnit};
-use crate::convert::{Conversion, fits, natural, write_text};
-use crate::tablet::{Category, Layout, LayoutColumn, Pushed, Refused, Tablet};
+use crate::config::{Mapping, Measurement, Model, TimeUnit};
+use crate::convert::{Conversion, natural, write_text};
+use crate::tablet::{Category, Layout, Pushed, Refused, Tablet};
+
+/// Seconds by which a local time may stand from its point in time: every zone's offset, and what clocks are set by.
+const LOCAL_SLACK_S: i64 = 26 * 3600;
 
 /// A mapping, fitted to a definition.
 #[derive(Debug, Clone)]
@@ -42,115 +50,47 @@ impl Plan {
     /// Fits `mapping` to `schema`.
     ///
     /// # Errors
-    /// `Configuration` with what was found and what would fit.
+    /// `Configuration` with the first thing that does not fit: what was found and what was expected.
     pub(crate) fn new(
-        (at, mapping): (usize, &Mapping),
+        mapping: (usize, &Mapping),
         schema: &TableSchema,
         model: &Model,
         conversion: &Conversion,
     ) -> Result<Self> {
-        let template = Template::parse(&mapping.target)?;
-        let is_tree = matches!(model, Model::Tree { .. });
-        if is_tree && !template.is_path() {
-            return Err(
-                refused(schema, "the device template is no path of the tree model")
-                    .with("template", &mapping.target)
-                    .hint(
-                        "begin it with root. and one more node, such as root.plant.pump_{pumpId}",
-                    ),
-            );
-        }
-        let place = |name: &str| column(schema, name);
-        let device_names = match is_tree {
-            true => template.columns(),
-            false => &mapping.device_fields,
-        };
-        let mut device = Vec::new();
-        for name in device_names {
-            device.push((name.clone(), place(name)?));
-        }
-        let time = place(&mapping.timestamp_field)?;
-        let unit = time_column(mapping, schema, time, conversion)?;
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let mut plan = Self {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            mapping: at,
-            source: schema.name.clone(),
-            table: (!is_tree).then(|| mapping.target.as_str().into()),
-            template,
-            layout: Arc::default(),
-            sources: Vec::new(),
-            names: Vec::new(),
-            device,
-            time,
-            unit,
-        };
-        plan.layout = Arc::new(plan.columns(mapping, schema, is_tree)?);
-        Ok(plan)
+        Self::fit(mapping, schema, model, conversion, &|_, _| None).map_err(|problems| {
+            let first = problems.into_iter().next().map(Problem::into_error);
+            first.unwrap_or_else(|| Error::new(ErrorKind::Internal, "a mapping fits, and does not"))
+        })
     }
 
-    fn columns(
-        &mut self,
-        mapping: &Mapping,
+    /// The same with everything that does not fit; `declared` knows columns' types by the names that their database has for them.
+    pub(crate) fn fit(
+        (at, mapping): (usize, &Mapping),
         schema: &TableSchema,
-        is_tree: bool,
-    ) -> Result<Layout> {
-        let mut layout = Layout::default();
-        let mut add = |name: &str, source: usize, series_type, category| {
-            let on_the_wire = if is_tree { node(name) } else { name.to_owned() };
-            layout.columns.push(LayoutColumn {
-                name: on_the_wire,
-                series_type,
-                category,
-            });
-            self.sources.push(source);
-            self.names.push(name.to_owned());
+        model: &Model,
+        conversion: &Conversion,
+        declared: Declared<'_>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut fitting = Fitting {
+            at,
+            mapping,
+            schema,
+            conversion,
+            declared,
+            is_tree: matches!(model, Model::Tree { .. }),
+            problems: Vec::new(),
         };
-        if !is_tree {
-            use crate::tablet::SeriesType::String as Text;
-            for (name, source) in &self.device {
-                add(name, *source, Text, Category::Tag);
-            }
-            for name in &mapping.attribute_fields {
-                add(name, column(schema, name)?, Text, Category::Attribute);
-            }
+        match fitting.plan() {
+            Some(plan) if fitting.problems.is_empty() => Ok(plan),
+            _ => Err(fitting.problems),
         }
-        let all = match mapping.measurements.is_empty() {
-            true => every_other(schema, mapping, &self.device, self.time),
-            false => mapping.measurements.clone(),
-        };
-        for measurement in &all {
-            let source = column(schema, &measurement.field)?;
-            let found = &schema.columns[source].data_type;
-            fits(found, measurement.series_type).map_err(|expected| {
-                refused(
-                    schema,
-                    "a column's values are not of the measurement's type",
-                )
-                .with("column", &measurement.field)
-                .with("found", described(found))
-                .with("type", measurement.series_type.name())
-                .hint(format!("make it {expected}"))
-            })?;
-            add(
-                &measurement.name,
-                source,
-                measurement.series_type,
-                Category::Field,
-            );
-        }
-        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(refused(schema, "a name is given to two columns")
-                .with("name", twice[0])
-                .hint("give each measurement, tag and attribute a name of its own"));
-        }
-        if all.is_empty() {
-            return Err(refused(schema, "there is nothing to measure")
-                .hint("list measurements: every column is the device or the time"));
-        }
-        Ok(layout)
+    }
+
+    /// The names of its fields.
+    pub(crate) fn field_names(&self) -> impl Iterator<Item = &str> + Clone {
+        let pairs = self.names.iter().zip(&self.layout.columns);
+        let fields = pairs.filter(|(_, column)| column.category == Category::Field);
+        fields.map(|(name, _)| name.as_str())
     }
 
     /// The paths of a device's series in the tree model: all of them, or those at these places of the layout.
@@ -160,6 +100,11 @@ impl Plan {
             Some(columns) => columns.iter().map(path).collect(),
             None => (0..self.layout.columns.len()).map(|at| path(&at)).collect(),
         }
+    }
+
+    /// The source's column that tells the time.
+    pub(crate) fn time_column(&self) -> usize {
+        self.time
     }
 
     /// The table of the table model.
@@ -216,6 +161,40 @@ impl Plan {
         }
     }
 
+    /// The rows of the source whose time may lie in one of these ranges of IoTDB's times. They hold more than that: zones, clocks
+    /// that are set and rounding move a time, and the exact one is the row's own.
+    pub(crate) fn within(
+        &self,
+        schema: &TableSchema,
+        ranges: &[(i64, i64)],
+        conversion: &Conversion,
+    ) -> Within {
+        let column = &schema.columns[self.time];
+        let clock = &conversion.clock;
+        let range = |&(first, last): &(i64, i64)| match (&column.data_type, self.unit) {
+            (_, Some(unit)) => {
+                let (first, last) = clock.counts_between(first, last, unit);
+                (KeyValue::Int(first), KeyValue::Int(last))
+            }
+            (DataType::Date, _) => {
+                let (first, last) = clock.civil_between(first, last, LOCAL_SLACK_S);
+                (KeyValue::Date(first.date), KeyValue::Date(last.date))
+            }
+            (DataType::Timestamp(_), _) => {
+                let (first, last) = clock.civil_between(first, last, 2);
+                (KeyValue::DateTime(first), KeyValue::DateTime(last))
+            }
+            _ => {
+                let (first, last) = clock.civil_between(first, last, LOCAL_SLACK_S);
+                (KeyValue::DateTime(first), KeyValue::DateTime(last))
+            }
+        };
+        Within {
+            column: column.name.clone(),
+            ranges: ranges.iter().map(range).collect(),
+        }
+    }
+
     /// Appends a row to its tablet.
     pub(crate) fn push(
         &self,
@@ -257,61 +236,6 @@ fn every_other(
             field: column.name.to_string(),
         })
         .collect()
-}
-
-/// The unit of the time's column, where it is an integer; and that its digits are not lost unasked.
-fn time_column(
-    mapping: &Mapping,
-    schema: &TableSchema,
-    time: usize,
-    conversion: &Conversion,
-) -> Result<Option<TimeUnit>> {
-    let precision = conversion.clock.precision();
-    let found = &schema.columns[time].data_type;
-    let too_fine = |has: &str| {
-        refused(schema, "the times have more digits than IoTDB keeps")
-            .with("column", &mapping.timestamp_field)
-            .with("found", has)
-            .with("IoTDB keeps", precision.name())
-            .hint("choose what becomes of them: iotdb.time.extra_digits: truncate or round (rows of one device may then fall on one time), or set IoTDB's timestamp_precision before its first start")
-    };
-    let may_lose = conversion.clock.extra_digits() == ExtraDigits::Refuse;
-    match found {
-        DataType::DateTime(digits) | DataType::Timestamp(digits) => {
-            let kept = precision.per_second().ilog10();
-            if may_lose && u32::from(*digits) > kept {
-                return Err(too_fine(&format!("{digits} digits of a second")));
-            }
-            Ok(None)
-        }
-        DataType::Date => Ok(None),
-        DataType::Integer { .. } => {
-            let unit = mapping.timestamp_unit.unwrap_or(TimeUnit::Millisecond);
-            if may_lose && unit.per_second() > precision.per_second() {
-                return Err(too_fine(unit.name()));
-            }
-            Ok(Some(unit))
-        }
-        other => Err(refused(schema, "the column of the time holds none")
-            .with("column", &mapping.timestamp_field)
-            .with("found", described(other))
-            .hint("name a DATE, DATETIME, TIMESTAMP or integer column as timestamp_field")),
-    }
-}
-
-fn column(schema: &TableSchema, name: &str) -> Result<usize> {
-    let mut columns = schema.columns.iter();
-    let found = columns.position(|column| column.name.eq_ignore_ascii_case(name));
-    found.ok_or_else(|| {
-        let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
-        refused(schema, "the table has no such column")
-            .with("column", name)
-            .hint(format!("its columns are {}", names.join(", ")))
-    })
-}
-
-fn refused(schema: &TableSchema, what: &'static str) -> Error {
-    Error::new(ErrorKind::Configuration, what).with("table", &schema.name)
 }
 
 /// A column's type, for people.

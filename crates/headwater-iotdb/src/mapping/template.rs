@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use headwater_core::{Error, ErrorKind, Result};
 
 /// A device's path with places for columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     nodes: Vec<Vec<Part>>,
     /// The columns in it, each once.
@@ -117,6 +117,28 @@ impl Template {
         nodes.collect::<Vec<_>>().join(".")
     }
 
+    /// Whether both make the same paths of equal values, whatever their columns are called.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_alike = |(mine, theirs): (&Part, &Part)| match (mine, theirs) {
+            (Part::Column(_), Part::Column(_)) => true,
+            (mine, theirs) => mine == theirs,
+        };
+        let mut pairs = self.nodes.iter().zip(&other.nodes);
+        self.nodes.len() == other.nodes.len()
+            && pairs.all(|(mine, theirs)| {
+                mine.len() == theirs.len() && mine.iter().zip(theirs).all(is_alike)
+            })
+    }
+
+    /// Whether a path may be one of its devices.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let Some(nodes) = nodes(path) else {
+            return false;
+        };
+        let mut pairs = self.nodes.iter().zip(&nodes);
+        self.nodes.len() == nodes.len() && pairs.all(|(parts, node)| fits(parts, node))
+    }
+
     /// The columns in it, each once.
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
@@ -147,6 +169,41 @@ impl Template {
         }
         Ok(())
     }
+}
+
+/// Whether a node can be these parts, each column being any text.
+fn fits(parts: &[Part], node: &str) -> bool {
+    match parts.split_first() {
+        None => node.is_empty(),
+        Some((Part::Text(text), rest)) => {
+            (node.strip_prefix(text.as_str())).is_some_and(|left| fits(rest, left))
+        }
+        Some((Part::Column(_), [])) => true,
+        Some((Part::Column(_), rest)) => {
+            let starts = node.char_indices().map(|(at, _)| at).chain([node.len()]);
+            let mut lefts = starts.filter_map(|at| node.get(at..));
+            lefts.any(|left| fits(rest, left))
+        }
+    }
+}
+
+/// The nodes of a path, without their back-quotes; none of what is no path.
+pub(crate) fn nodes(path: &str) -> Option<Vec<String>> {
+    let mut nodes = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = path.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '`' if quoted && chars.peek() == Some(&'`') => {
+                chars.next();
+                nodes.last_mut()?.push('`');
+            }
+            '`' => quoted = !quoted,
+            '.' if !quoted => nodes.push(String::new()),
+            c => nodes.last_mut()?.push(c),
+        }
+    }
+    (!quoted).then_some(nodes)
 }
 
 /// Whether IoTDB takes a node as it stands: letters, digits, underscores and the range of CJK and beyond, not beginning with a
@@ -237,6 +294,22 @@ mod tests {
             );
         }
         assert!(rendered("root.{site}", &[("site", "")]).is_err());
+    }
+
+    #[test]
+    fn a_devices_path_is_told_from_others() {
+        let template = Template::parse("root.`a b`.{site}_x{pump}").unwrap();
+        for (path, expected) in [
+            ("root.`a b`.north_x7", true),
+            ("root.`a b`.`n.o``r_x7`", true),
+            ("root.`a b`._x", true),
+            ("root.`a b`.north_7", false),
+            ("root.ab.north_x7", false),
+            ("root.`a b`.north_x7.more", false),
+            ("root.`a b`.`north_x7", false),
+        ] {
+            assert_eq!(template.matches(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::time::Clock;
 use counts::Of;
 use lane::Lane;
 use letters::Letters;
-use nodes::Connection;
+pub(crate) use nodes::Connection;
 use pending::Delete;
 use send::Sender;
 
@@ -414,7 +414,7 @@ fn write_key(image: &Image<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn session_options(options: &IotdbOptions) -> SessionOptions {
+pub(crate) fn session_options(options: &IotdbOptions) -> SessionOptions {
     SessionOptions {
         user: options.user.clone(),
         password: options.password.clone(),

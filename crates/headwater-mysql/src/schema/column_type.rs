@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use headwater_core::schema::DataType;
+
 use super::charset::Charset;
 use super::ddl::Cursor;
 use super::definition::ColumnType;
@@ -88,6 +90,15 @@ pub(crate) fn from_information_schema(
         }
     }
     draft.resolve(&Charset::default()).unwrap_or_else(unknown)
+}
+
+/// What a column holds whose type is written so, `VARCHAR(20)`; none where that is not known.
+#[must_use]
+pub fn data_type_of(column_type: &str) -> Option<DataType> {
+    match from_information_schema(column_type, Some("utf8mb4"), None, true) {
+        ColumnType::Unknown { .. } => None,
+        known => Some(known.data_type()),
+    }
 }
 
 /// Takes a type with its own modifiers (length, sign, character set); `None` for one that is not known.

@@ -23,6 +23,7 @@ mod shadow;
 mod sql_mode;
 
 pub use catalog::{Catalog, CatalogEvent, Happened, Lookup};
+pub use column_type::data_type_of;
 pub use definition::{ColumnDefinition, ColumnType, TableDefinition, UniqueKey};
 pub use information::TableFacts;
 pub use native::Native;
