@@ -62,6 +62,9 @@ pub(crate) enum Command {
         override_usage = "headwater bootstrap [OPTIONS] <TABLE>...\n       headwater bootstrap [OPTIONS] <COMMAND>"
     )]
     Bootstrap(Bootstrap),
+    /// Compare the source with Apache IoTDB, and list the rows that differ. Nothing is written to either.
+    #[command(override_usage = "headwater verify [OPTIONS] --config <FILE>")]
+    Verify(Verify),
     /// Say where a checkpoint stands, and what the process that uses it is doing.
     #[command(
         override_usage = "headwater status [OPTIONS] --checkpoint <FILE>\n       headwater status [OPTIONS] --config <FILE>\n       headwater status [OPTIONS] --sink <SINK> --exactly-once --transactional-id <NAME>"
@@ -327,6 +330,40 @@ pub(crate) enum Generated {
     Maxwell,
 }
 
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Compare this mapped table only. May be given several times.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// How many differences of each table are listed; ranges beyond are not looked at closely.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Seconds for which neither side of a row may change before it counts as different: more than a running stream lags.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub(crate) settle: u32,
+    /// How many connections read the source side by side [default: 2].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) readers: Option<u16>,
+    /// Take what a policy leaves behind (points of deleted rows) for differences, too.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Lines for people, or one JSON object a line.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// The command line of the run, whose flags say where its checkpoint is.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -356,6 +393,7 @@ impl Command {
             Self::Backfill(backfill) => Some(&backfill.source),
             Self::Cdc(cdc) => Some(&cdc.source),
             Self::Status(status) => Some(&status.source),
+            Self::Verify(verify) => Some(&verify.source),
             Self::Bootstrap(_) | Self::FromMaxwell(_) | Self::Schema(_) => None,
         }
     }

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Retry,
     /// The server's log no longer reaches back to the position.
     Expired,
+    /// `verify` found rows that differ.
+    Differs,
     /// A second signal: it ended where it stood.
     Aborted(u8),
 }
@@ -29,6 +31,7 @@ impl Exit {
             Self::Refused => 2,
             Self::Retry => 3,
             Self::Expired => 4,
+            Self::Differs => 5,
             Self::Aborted(signal) => 128 + signal,
         }
     }
@@ -69,6 +72,7 @@ pub(crate) const HELP: &str = "Exit codes:
   2    refused: a wrong command line or configuration; nothing was touched
   3    failed for now (server or network away): worth trying again
   4    the server's log no longer reaches back to the position: a new snapshot is needed
+  5    headwater verify found rows that differ
   101  a fault of headwater itself
   130, 143  ended at once by a second SIGINT or SIGTERM";
 
@@ -98,7 +102,7 @@ mod tests {
     #[test]
     fn help_and_page_name_every_code() {
         let page = include_str!("../../../docs/exit-codes.md");
-        for code in [0, 1, 2, 3, 4, 101, 130, 143] {
+        for code in [0, 1, 2, 3, 4, 5, 101, 130, 143] {
             assert!(
                 HELP.contains(&code.to_string()) && page.contains(&format!("`{code}`")),
                 "{code}"

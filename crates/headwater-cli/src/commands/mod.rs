@@ -8,6 +8,7 @@ mod run;
 mod schema;
 mod source;
 mod status;
+mod verify;
 
 use std::sync::Arc;
 
@@ -59,6 +60,13 @@ async fn command(
         Command::Bootstrap(bootstrap) => {
             let console = console(arguments.said, Log::default());
             return bootstrap::run(bootstrap, &console, lookup).await;
+        }
+        Command::Verify(verify) => {
+            let file = crate::config::file_of(&verify.source, lookup)?;
+            let prepared = verify::prepare(verify, &file, lookup)?;
+            let console = console(arguments.said, file.log.unwrap_or_default());
+            *format = console.format();
+            return verify::run(&prepared, verify, &console).await;
         }
         Command::Status(status) => return status::run(status, lookup).await,
         Command::FromMaxwell(old) => {

@@ -132,7 +132,7 @@ async fn drive(
 }
 
 /// The filter, if it has rules.
-fn row_filter(source: &SourceSettings) -> Option<engine::RowFilter> {
+pub(super) fn row_filter(source: &SourceSettings) -> Option<engine::RowFilter> {
     (!source.filter.is_empty()).then(|| engine::RowFilter {
         filter: source.filter.clone(),
         updates: source.filter_updates,

@@ -23,4 +23,5 @@ mod scrape;
 mod server;
 mod stops;
 mod streams;
+mod verify;
 mod warnings;
