@@ -31,6 +31,7 @@ fn said(text: &str) -> Vec<String> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_impossible_mapping_is_refused_with_its_place() {
     let tree = "aligned: true";
     let table = "{model: table, database: d}"

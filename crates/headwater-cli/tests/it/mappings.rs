@@ -21,6 +21,7 @@ fn file(name: &str, mappings: &str) -> String {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_impossible_mapping_is_refused_against_the_real_columns() {
     let name = "mappings";
     server()

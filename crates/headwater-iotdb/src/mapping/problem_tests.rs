@@ -92,6 +92,7 @@ type Breaks = fn(&mut IotdbOptions);
 const COLUMNS: &str = "pump, at, fine, count, flow, note, raw";
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_impossible_mapping_says_where_what_was_found_and_what_was_expected() {
     let cases: &[(Breaks, &str)] = &[
         (
