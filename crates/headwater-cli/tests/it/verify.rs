@@ -223,7 +223,7 @@ fn each_difference_is_found(flavor: Flavor, form: Form) {
 
     // A point changed; one added where the row has NULL; one of a row without any; a row's points gone; a place that no row
     // has; a device too many; and a row that came to the source since.
-    world.write("1", time(4), &[("flow", "4.5")]);
+    world.write("1", time(404), &[("flow", "4.5")]);
     world.write("2", time(17), &[("note", "'late'")]);
     world.write("north", time(7), &[("flow", "1.0")]);
     world.delete("three", time(10));
@@ -236,9 +236,9 @@ fn each_difference_is_found(flavor: Flavor, form: Form) {
     world.sql("INSERT INTO readings VALUES (5000, '1', '2026-01-01 00:00:30.5', NULL, 'new')");
     let expected = set(&[
         format!(
-            "differs {{\"id\":4}} {} {} flow: 4.25 4.5",
+            "differs {{\"id\":404}} {} {} flow: 404.25 4.5",
             world.device("1"),
-            time(4)
+            time(404)
         ),
         format!(
             "differs {{\"id\":17}} {} {} note: null \"late\"",
