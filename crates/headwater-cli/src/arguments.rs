@@ -242,12 +242,17 @@ pub(crate) struct Request {
     /// Bounds each table's rows: "status = 'open'".
     #[arg(long = "where", value_name = "SQL")]
     pub(crate) condition: Option<String>,
-    /// How fast it may go: 20000rows/s, 5MB/s, or both, with a comma between them [default: as fast as it can].
+    /// How fast it may go: 20000rows/s, 5MB/s; and above which load of the source it waits: threads=20, lag=10s,
+    /// history=100000, or load=any. With commas between them [default: as fast as it can, under the load of the
+    /// configuration].
     #[arg(long, value_name = "RATE", value_delimiter = ',')]
     pub(crate) rate: Vec<String>,
     /// A remark that goes into every event of it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) comment: Option<String>,
+    /// Not before: 2026-11-22T03:00:00Z (or +01:00 and the like in place of Z), or in a while: +90s, +30m, +2h.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
     /// Do not wait for the end: print its number, and return.
     #[arg(long)]
     pub(crate) detach: bool,
@@ -282,7 +287,7 @@ pub(crate) enum BootstrapAction {
     Resume(Numbered),
     /// End one. What is out stays out.
     Abort(Numbered),
-    /// Change how fast one may go.
+    /// Change how fast one may go, and above which load of the source it waits.
     Throttle(Throttle),
 }
 
@@ -298,7 +303,8 @@ pub(crate) struct Numbered {
 pub(crate) struct Throttle {
     #[command(flatten)]
     pub(crate) which: Numbered,
-    /// 20000rows/s, 5MB/s, or both; `none` for as fast as it can. It takes the place of what was said before.
+    /// 20000rows/s, 5MB/s, threads=20, lag=10s, history=100000, with commas between them; `load=any` lifts the limits of
+    /// the configuration, `none` every one. It takes the place of what was said before.
     #[arg(value_name = "RATE", required = true, value_delimiter = ',')]
     pub(crate) rate: Vec<String>,
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::TableCopy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::load::LoadLimits;
 use crate::schema::TableName;
 
 /// Commands that wait for the engine.
@@ -50,6 +51,10 @@ pub struct Limits {
     /// Bytes a second, as rows are held in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_s: Option<u64>,
+    /// The load of the source above which nothing is read. None: that of the run
+    /// ([`Options::bootstrap_load`](crate::engine::Options::bootstrap_load)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadLimits>,
 }
 
 impl Limits {

@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod filter;
 pub mod finding;
 pub mod key;
+pub mod load;
 pub mod metrics;
 pub mod position;
 pub mod progress;

@@ -58,6 +58,8 @@ const TAIL: &str = "
 | `error` | the kind of the error, as [exit codes](exit-codes.md) list them |
 | `state` | of tables: `left`, `done`, and of a bootstrap's `failed`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
 | `id` | the number of a bootstrap, as `headwater bootstrap list` shows it |
+| `gauge` | of the source's load: `threads_running`, `history_length`, `replica_lag_seconds` |
+| `of` | the replica; empty for the source itself |
 
 ## What to watch
 

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bootstrap::Bootstrap;
+use crate::bootstrap::{Bootstrap, BootstrapId};
 use crate::counters::Counters;
+use crate::load::Measured;
 use crate::schema::TableName;
 
 /// What a run is doing.
@@ -88,6 +89,15 @@ impl TableProgress {
     }
 }
 
+/// A bootstrap, or the first copies beside the stream, that the load of the source holds back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadWait {
+    /// The bootstrap; none: tables that are copied beside the stream.
+    pub id: Option<BootstrapId>,
+    /// What is above which limit.
+    pub why: String,
+}
+
 /// Where a run stands, and its counters. Shared; reading never waits for the engine.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -98,6 +108,8 @@ pub struct Progress {
     tables: Mutex<Arc<Vec<Arc<TableProgress>>>>,
     position: Mutex<String>,
     bootstraps: Mutex<Arc<Vec<Bootstrap>>>,
+    load: Mutex<Arc<Vec<Measured>>>,
+    load_waits: Mutex<Arc<Vec<LoadWait>>>,
     counters: Counters,
 }
 
@@ -148,6 +160,18 @@ impl Progress {
         Arc::clone(&locked(&self.bootstraps))
     }
 
+    /// The load of the source as it was measured last; empty where nothing waits for it.
+    #[must_use]
+    pub fn load(&self) -> Arc<Vec<Measured>> {
+        Arc::clone(&locked(&self.load))
+    }
+
+    /// What the load of the source holds back now.
+    #[must_use]
+    pub fn load_waits(&self) -> Arc<Vec<LoadWait>> {
+        Arc::clone(&locked(&self.load_waits))
+    }
+
     /// What was done so far, in numbers.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -172,6 +196,15 @@ impl Progress {
     /// Says which bootstraps there are: for whoever drives a run.
     pub fn set_bootstraps(&self, bootstraps: Vec<Bootstrap>) {
         *locked(&self.bootstraps) = Arc::new(bootstraps);
+    }
+
+    pub(crate) fn set_load(&self, measured: Vec<Measured>) {
+        *locked(&self.load) = Arc::new(measured);
+    }
+
+    /// Says what the load of the source holds back: for whoever drives a run.
+    pub fn set_load_waits(&self, waits: Vec<LoadWait>) {
+        *locked(&self.load_waits) = Arc::new(waits);
     }
 
     pub(crate) fn set_position(&self, position: String) {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, KeyRange};
+use crate::load::{LoadLimits, Measured};
 use crate::position::{Position, SourceIdentity};
 use crate::schema::{TableName, TableSchema};
 use crate::value::DateTime;
@@ -322,6 +323,29 @@ pub trait Source: Send + Sync + 'static {
     fn seconds_of(&self, time: &DateTime) -> impl Future<Output = Result<u64>> + Send {
         let seconds = time.to_unix();
         async move { Ok(seconds) }
+    }
+
+    /// Measures the load: of each gauge that `asked` has a limit for, what is known, or why it is not. Cancel-safe, and never
+    /// waited for by the stream.
+    ///
+    /// Errors: whatever keeps all of it from being known.
+    fn load(&self, _asked: &LoadLimits) -> impl Future<Output = Result<Vec<Measured>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// Whether all that `asked` has a limit for can be measured here, as far as the configuration tells.
+    ///
+    /// # Errors
+    /// `Unsupported` or `Configuration`, with what to do.
+    fn can_measure(&self, asked: &LoadLimits) -> Result<()> {
+        if asked.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the load of this source cannot be measured",
+        )
+        .hint("limit the rate in rows or bytes"))
     }
 
     /// Opens one view of one table for a chunk of it, without holding any lock of the source that others wait for: a cut,

@@ -49,6 +49,7 @@ pub async fn check(source: &MysqlSource) -> Result<Vec<Finding>> {
         }
     }
     settings::try_view(options, &mut findings).await;
+    crate::load::check(source, &mut findings).await?;
     settings::try_dump(source, &mut control, &mut findings).await;
     control.close().await;
     Ok(findings)

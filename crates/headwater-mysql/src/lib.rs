@@ -12,6 +12,7 @@ pub mod decode;
 pub mod error;
 pub mod gtid;
 pub mod live;
+mod load;
 pub mod position;
 pub mod schema;
 pub mod snapshot;

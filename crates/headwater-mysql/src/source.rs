@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use headwater_core::key::Key;
+use headwater_core::load::{LoadLimits, Measured};
 use headwater_core::position::SourceIdentity;
 use headwater_core::schema::TableName;
 use headwater_core::source::{ChunkRequest, CutRequest, Cuts, LogPoint, Source, TableInfo};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::config::ConnectOptions;
 use crate::live::Live;
+use crate::load::{self, Probes};
 use crate::position::BinlogPosition;
 use crate::schema::Catalog;
 use crate::schema::{
@@ -51,6 +53,10 @@ pub struct Settings {
     pub with_ddl: bool,
     /// A table whose rows ask for bootstraps: the log is watched for it, whether it is selected or not.
     pub trigger: Option<TableName>,
+    /// Replicas of the server whose lag bootstraps may wait for.
+    pub replicas: Vec<ConnectOptions>,
+    /// What of the load the run has limits for: `check` looks at whether it can be measured.
+    pub load: LoadLimits,
 }
 
 impl Settings {
@@ -69,6 +75,8 @@ impl Settings {
             with_position: false,
             with_ddl: false,
             trigger: None,
+            replicas: Vec::new(),
+            load: LoadLimits::default(),
         }
     }
 
@@ -86,6 +94,8 @@ pub struct MysqlSource {
     pub(crate) settings: Arc<Settings>,
     /// Connections for chunks.
     pub(crate) kept: Kept,
+    /// Connections that the load is asked on.
+    pub(crate) probes: Probes,
 }
 
 impl MysqlSource {
@@ -95,6 +105,7 @@ impl MysqlSource {
         Self {
             settings: Arc::new(settings),
             kept: Kept::default(),
+            probes: Probes::default(),
         }
     }
 
@@ -302,6 +313,23 @@ impl Source for MysqlSource {
         Ok(seconds
             .filter(|seconds| *seconds > 0)
             .unwrap_or(time.to_unix()))
+    }
+
+    async fn load(&self, asked: &LoadLimits) -> Result<Vec<Measured>> {
+        load::measure(self, asked).await
+    }
+
+    fn can_measure(&self, asked: &LoadLimits) -> Result<()> {
+        if asked.replica_lag_s.is_some() && self.settings.replicas.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "the lag of replicas is limited, and the run knows of none",
+            )
+            .hint(
+                "name them in the file, under bootstrap.load.replicas, and start the run again",
+            ));
+        }
+        Ok(())
     }
 
     async fn open_live(

@@ -116,6 +116,9 @@ async fn drive(
             .map(|asking| headwater_mysql::trigger::asking(&asking.client)),
         configuration: configuration(settings, &sink.name()),
         stop_within: settings.stop_within,
+        bootstrap_tables: settings.bootstrap_tables,
+        bootstrap_load: settings.source.load,
+        load_interval: settings.load_interval,
         run_name: format!("run-{}", clock::now_s()),
         ..engine::Options::default()
     };

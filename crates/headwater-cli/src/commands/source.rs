@@ -30,6 +30,8 @@ fn mysql_settings(settings: &SourceSettings) -> MysqlSettings {
             .map(|condition| (condition.table.clone(), condition.sql.clone()))
             .collect(),
         server_id: settings.server_id,
+        load: settings.load,
+        replicas: settings.replicas.clone(),
         ..MysqlSettings::new(
             settings.connect.clone(),
             tables(&settings.selection).filtered(settings.filter.clone()),

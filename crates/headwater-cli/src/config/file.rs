@@ -42,7 +42,7 @@ pub(crate) struct File {
     pub(crate) checkpoint: Option<PathBuf>,
     /// What an event looks like.
     pub(crate) events: Option<super::Events>,
-    /// How bootstraps of the running stream are asked for in the source itself.
+    /// Bootstraps of the running stream: how they are asked for in the source itself, and what they wait for.
     pub(crate) bootstrap: Option<super::trigger::Bootstrap>,
     /// The database of Maxwell's table `bootstrap`. `maxwell` if not given; `bootstrap.table` goes before it.
     #[schemars(length(min = 1))]

@@ -7,6 +7,7 @@ mod file;
 mod http;
 mod iotdb;
 mod kafka;
+mod load;
 #[cfg(test)]
 mod mapping_tests;
 pub(crate) mod mask;

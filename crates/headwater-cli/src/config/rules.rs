@@ -45,6 +45,9 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     {
         rules.say_error("bootstrap.table", &error);
     }
+    if let Some(load) = asking.and_then(|asking| asking.load.as_ref()) {
+        rules.load(load);
+    }
     if let Some(sink) = &file.sink {
         rules.sink(sink, file);
     }
@@ -91,6 +94,28 @@ impl Rules<'_> {
                 "sink"
             };
             self.say_error(place, &error);
+        }
+    }
+
+    fn load(&mut self, load: &super::load::Load) {
+        let path = "bootstrap.load";
+        let named = load.replicas.as_deref().unwrap_or_default();
+        // With any account: only the form is looked at.
+        let anybody = headwater_mysql::config::ConnectOptions::new(
+            headwater_mysql::config::Address::Unix(std::path::PathBuf::new()),
+            "",
+        );
+        for (index, text) in named.iter().enumerate() {
+            if let Err(error) = super::load::replica(text, &anybody) {
+                self.say_error(&format!("{path}.replicas[{index}]"), &error);
+            }
+        }
+        if load.replica_lag_s.is_some() && named.is_empty() {
+            self.say(
+                &format!("{path}.replica_lag_s"),
+                "the lag of replicas is limited, and none is named",
+                "add `replicas:` with their addresses: `- db2:3306`",
+            );
         }
     }
 

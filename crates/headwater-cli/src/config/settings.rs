@@ -6,6 +6,7 @@ use std::time::Duration;
 use headwater_core::Result;
 use headwater_core::engine;
 use headwater_core::filter::{Filter, Updates};
+use headwater_core::load::LoadLimits;
 use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
 use headwater_iotdb::IotdbOptions;
@@ -13,11 +14,12 @@ use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
+use super::load;
 use super::names::{self, Condition, Selection};
 use super::origin::Origin;
 use super::{
-    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka, load,
-    misused, trigger,
+    Asking, Failure, HttpSettings, Lookup, SinkChoice, connection, http, iotdb, kafka,
+    load as load_file, misused, trigger,
 };
 use crate::arguments::{Backfill, Cdc, Copying, Run, Source, Target, Until};
 
@@ -31,6 +33,10 @@ pub(crate) struct SourceSettings {
     pub(crate) filter: Filter,
     pub(crate) filter_updates: Updates,
     pub(crate) server_id: Option<u32>,
+    /// The load above which bootstraps wait.
+    pub(crate) load: LoadLimits,
+    /// The replicas whose lag is part of it.
+    pub(crate) replicas: Vec<ConnectOptions>,
 }
 
 /// Where the log is followed from, if there is no checkpoint.
@@ -65,6 +71,10 @@ pub(crate) struct Settings {
     pub(crate) events: maxwell::Options,
     /// Which rows of the source ask for bootstraps.
     pub(crate) asking: Option<Asking>,
+    /// Tables of bootstraps that are read in turn.
+    pub(crate) bootstrap_tables: usize,
+    /// How long a measurement of the source's load counts.
+    pub(crate) load_interval: Duration,
     pub(crate) checkpoint: Option<PathBuf>,
     /// Where to listen for HTTP.
     pub(crate) http: Option<HttpSettings>,
@@ -81,7 +91,7 @@ pub(crate) struct Settings {
 /// The file that a command names, or an empty one.
 pub(crate) fn file(source: &Source, lookup: Lookup<'_>) -> Result<File, Failure> {
     match &source.config {
-        Some(path) => load(path, lookup),
+        Some(path) => load_file(path, lookup),
         None => Ok(File::default()),
     }
 }
@@ -149,6 +159,8 @@ impl SourceSettings {
             },
             conditions,
             server_id: source.server_id.or(mysql.and_then(|mysql| mysql.server_id)),
+            load: load::limits(file.bootstrap.as_ref()),
+            replicas: load::replicas(file.bootstrap.as_ref(), &connect)?,
             connect,
         })
     }
@@ -335,16 +347,23 @@ impl Settings {
         let events = target.events.over(file.events.as_ref(), lookup)?;
         let source = SourceSettings::of(source, file, conditions, lookup)?;
         let iotdb = iotdb_options(&sink, file, &source, lookup)?;
+        let bootstraps = file.bootstrap.as_ref();
+        let at_once = bootstraps.and_then(|section| section.tables_at_once);
+        let interval_s = bootstraps.and_then(|section| section.load.as_ref()?.interval_s);
+        let defaults = engine::Options::default();
         Ok(Self {
+            bootstrap_tables: at_once.map_or(defaults.bootstrap_tables, usize::from),
+            load_interval: interval_s.map_or(defaults.load_interval, |seconds| {
+                Duration::from_secs(seconds.into())
+            }),
             source,
             mode: engine::Mode::Both,
             start: StartAt::Now,
             until: engine::Until::Forever,
-            readers: readers.map_or(engine::Options::default().readers, usize::from),
-            stop_within: (file.stop_within_s)
-                .map_or(engine::Options::default().stop_within, |seconds| {
-                    Duration::from_secs(seconds.into())
-                }),
+            readers: readers.map_or(defaults.readers, usize::from),
+            stop_within: (file.stop_within_s).map_or(defaults.stop_within, |seconds| {
+                Duration::from_secs(seconds.into())
+            }),
             partition_column: split_rows.and(parts.and_then(|parts| parts.column.clone())),
             split_rows,
             sink,

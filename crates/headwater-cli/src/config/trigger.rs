@@ -1,4 +1,5 @@
-//! Bootstraps that are asked for in the source: which table's rows ask, and whom they address. The names are Maxwell's.
+//! Bootstraps of the running stream: which table's rows ask for them in the source, and whom they address (the names are
+//! Maxwell's), how many tables are read at once, and under which load.
 
 use headwater_core::Result;
 use headwater_core::schema::TableName;
@@ -7,16 +8,23 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::file::File;
+use super::load::Load;
 use super::misused;
 use super::names::{self, Wanted};
 
-/// How bootstraps are asked for in the source itself.
+/// Bootstraps of the running stream.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bootstrap {
     /// The table whose rows ask for bootstraps, as Maxwell's do: `maxwell.bootstrap` if not given, or `none`.
     #[schemars(length(min = 1), extend("x-null-is-a-word" = true))]
     pub(crate) table: Option<String>,
+    /// Of how many tables chunks are read in turn. 1 if not given: one table after the other, as they were asked for. It is also
+    /// what counts for tables that are copied beside the stream.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) tables_at_once: Option<u16>,
+    /// The load of the source above which bootstraps wait.
+    pub(crate) load: Option<Load>,
 }
 
 /// The same on the command line.
@@ -97,6 +105,7 @@ mod tests {
         let file = File {
             bootstrap: Some(Bootstrap {
                 table: table.map(str::to_owned),
+                ..Bootstrap::default()
             }),
             schema_database: database.map(str::to_owned),
             client_id: Some("of the file".to_owned()),

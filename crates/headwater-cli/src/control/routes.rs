@@ -192,7 +192,7 @@ pub(super) static ROUTES: [Route; 9] = [
         method: Method::PATCH,
         path: "/bootstraps/{id}",
         who: Who::Operator,
-        summary: "Pauses or resumes a bootstrap, or changes how fast it may go.",
+        summary: "Pauses or resumes a bootstrap, or changes how fast it may go and under which load.",
         body: Some(shape::<ChangeBootstrap>),
         answers: &[
             (StatusCode::OK, "The bootstrap as it then is.", BOOTSTRAP),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::bootstrap::{self, Bootstrap, BootstrapRequest, BootstrapState};
+use headwater_core::load::LoadLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +22,16 @@ pub(crate) struct NewBootstrap {
     /// A remark that goes into every event of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) comment: Option<String>,
-    /// How fast it may go. Not given: as fast as it can.
+    /// How fast it may go, and under which load of the source. Not given: as fast as it can, under that of the run's
+    /// configuration.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub(crate) limits: Limits,
     /// A name of your own for this request: a second request of the same origin is answered with the first one's bootstrap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<String>,
+    /// Seconds since 1970 before which it is not begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before_s: Option<u64>,
 }
 
 /// What is to be changed of a bootstrap. At least one member.
@@ -36,7 +41,8 @@ pub(crate) struct ChangeBootstrap {
     /// Whether it stands still or goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<WantedState>,
-    /// How fast it may go from now on; `{}` lifts every limit.
+    /// How fast it may go from now on, and under which load; `{}` lifts every limit but those of the run's configuration,
+    /// `{"load": {}}` those, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<Limits>,
 }
@@ -51,7 +57,7 @@ pub(crate) enum WantedState {
     Running,
 }
 
-/// How fast rows may be read.
+/// How fast rows may be read, and under which load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
@@ -63,6 +69,44 @@ pub(crate) struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub(crate) bytes_per_s: Option<u64>,
+    /// The load of the source above which nothing is read. Not given: that of the run's configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<Load>,
+}
+
+/// A load of the source; what is not given may be anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Load {
+    /// Statements that run at once (`Threads_running`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) threads_running: Option<u64>,
+    /// The length of InnoDB's history list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) history_length: Option<u64>,
+    /// How many seconds any of the replicas that the configuration names is behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_lag_s: Option<u64>,
+}
+
+impl From<LoadLimits> for Load {
+    fn from(limits: LoadLimits) -> Self {
+        Self {
+            threads_running: limits.threads_running,
+            history_length: limits.history_length,
+            replica_lag_s: limits.replica_lag_s,
+        }
+    }
+}
+
+impl From<Load> for LoadLimits {
+    fn from(load: Load) -> Self {
+        Self {
+            threads_running: load.threads_running,
+            history_length: load.history_length,
+            replica_lag_s: load.replica_lag_s,
+        }
+    }
 }
 
 impl Limits {
@@ -77,6 +121,7 @@ impl From<bootstrap::Limits> for Limits {
         Self {
             rows_per_s: limits.rows_per_s,
             bytes_per_s: limits.bytes_per_s,
+            load: limits.load.map(Load::from),
         }
     }
 }
@@ -86,6 +131,7 @@ impl From<Limits> for bootstrap::Limits {
         Self {
             rows_per_s: limits.rows_per_s,
             bytes_per_s: limits.bytes_per_s,
+            load: limits.load.map(LoadLimits::from),
         }
     }
 }
@@ -98,7 +144,7 @@ impl From<NewBootstrap> for BootstrapRequest {
             comment: new.comment,
             limits: new.limits.into(),
             origin: new.origin,
-            not_before_s: None,
+            not_before_s: new.not_before_s,
         }
     }
 }
@@ -165,6 +211,9 @@ pub(crate) struct BootstrapView {
     /// The time before which it is not begun, in seconds since 1970, where its request names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) not_before_s: Option<u64>,
+    /// What of the source's load it waits for, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits: Option<String>,
     /// When its first row was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) began_at_s: Option<u64>,
@@ -229,6 +278,7 @@ impl BootstrapView {
             limits: request.limits.into(),
             asked_at_s: bootstrap.asked_at_s,
             not_before_s: request.not_before_s,
+            waits: None,
             began_at_s: bootstrap.began_at_s,
             ended_at_s: bootstrap.ended_at_s,
             rows,

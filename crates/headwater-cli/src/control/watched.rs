@@ -63,7 +63,12 @@ impl Watched {
     pub(super) fn view(&self, bootstrap: &Bootstrap) -> BootstrapView {
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let rate = rates.get(&bootstrap.id).map_or(0.0, |(_, rate)| *rate);
-        BootstrapView::of(bootstrap, rate)
+        let waits = self.progress.load_waits();
+        let wait = waits.iter().find(|wait| wait.id == Some(bootstrap.id));
+        BootstrapView {
+            waits: wait.map(|wait| wait.why.clone()),
+            ..BootstrapView::of(bootstrap, rate)
+        }
     }
 
     /// All bootstraps.

@@ -258,7 +258,7 @@ impl Bootstraps {
                     let _ = answer.send(self.ask(source, filter, request, &writer).await);
                 }
                 Command::Act(id, action, answer) => {
-                    let _ = answer.send(self.act(id, action, &writer).await);
+                    let _ = answer.send(self.act(source, id, action, &writer).await);
                 }
             }
         }
@@ -280,11 +280,12 @@ impl Bootstraps {
         })
     }
 
-    async fn act<P: Position>(
+    async fn act<S: Source>(
         &self,
+        source: &S,
         id: BootstrapId,
         action: Action,
-        writer: &WriterHandle<P>,
+        writer: &WriterHandle<S::Position>,
     ) -> Result<Bootstrap> {
         let found = self.get(id)?;
         if found.state.is_over() {
@@ -294,6 +295,9 @@ impl Bootstraps {
                     .with("state", &found.state)
                     .hint("ask for a new one"),
             );
+        }
+        if let Action::Limit(limits) = &action {
+            source.can_measure(&limits.load.unwrap_or_default())?;
         }
         let at_s = clock::now_s();
         self.save(Change::Acted { id, action, at_s }, writer)
@@ -314,6 +318,7 @@ impl Bootstraps {
         {
             return Ok(known);
         }
+        source.can_measure(&request.limits.load.unwrap_or_default())?;
         let tables = chosen(&request, &source.tables().await?, filter)?;
         let bootstrap = self.numbered(request, tables, BootstrapState::Waiting);
         let id = bootstrap.id;

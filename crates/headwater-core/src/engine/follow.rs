@@ -9,6 +9,7 @@ use super::Attempt;
 use super::bootstraps::Change;
 use super::chunk::{Chunk, Of, Read, Wanted};
 use super::filter::Reading;
+use super::load::{Candidate, LoadWatch};
 use super::note::Note;
 use super::options::Ended;
 use crate::batch::Batch;
@@ -110,16 +111,25 @@ impl<'a, S: Source> Attempt<'a, S> {
         self.set_target(until.clone());
         let bootstraps = self.bootstraps.clone();
         let mut pace = Pace::new();
+        let interval = self.shared.options.load_interval;
+        let mut load: LoadWatch<'a> = LoadWatch::new(interval, self.shared.progress);
         let mut chunk: Option<Chunk<'a, S::Position>> = None;
         loop {
             if chunk.is_none() && pace.not_before <= Instant::now() {
                 let source: &'a S = self.shared.source;
-                let wanted = self.next_chunk(&mut pace);
+                let wanted = self.next_chunk(&mut pace, &mut load);
                 chunk = wanted.map(|wanted| Chunk::begin(source, wanted));
             }
             let mut batch = self.writer.pool.take();
             let live = super::stream::opened(&mut self.live)?;
-            let is_waiting = chunk.is_none() && pace.not_before > Instant::now();
+            let wakes = if chunk.is_none() {
+                let now = Instant::now();
+                // One that is due already waits for a boundary of the log.
+                let due = load.due().filter(|due| *due > now);
+                Some(pace.not_before).filter(|at| *at > now).or(due)
+            } else {
+                None
+            };
             let step = tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
@@ -136,7 +146,11 @@ impl<'a, S: Source> Attempt<'a, S> {
                     self.drop_aborted(&mut chunk, until.as_ref());
                     continue;
                 }
-                () = tokio::time::sleep_until(pace.not_before), if is_waiting => {
+                () = load.measured() => {
+                    self.writer.pool.give(batch);
+                    continue;
+                }
+                () = tokio::time::sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {
                     self.writer.pool.give(batch);
                     continue;
                 }
@@ -252,8 +266,9 @@ impl<'a, S: Source> Attempt<'a, S> {
     }
 
     /// The chunk whose turn it is, if there is one and the stream stands at a boundary.
-    fn next_chunk(&self, pace: &mut Pace) -> Option<Wanted<S::Position>> {
+    fn next_chunk(&self, pace: &mut Pace, load: &mut LoadWatch<'a>) -> Option<Wanted<S::Position>> {
         let at_least = self.boundary()?;
+        let load_max = self.shared.options.bootstrap_load;
         let wanted = |of, copy: &TableCopy, condition: Option<&str>| Wanted {
             of,
             table: copy.name.clone(),
@@ -266,8 +281,11 @@ impl<'a, S: Source> Attempt<'a, S> {
         // First copies first: a bootstrap of a table that is not yet covered would be told nothing of its changes.
         let copies = self.state.copy.iter().flatten();
         let copies = copies.filter(|copy| copy.beside && !copy.coverage.is_complete());
-        let mut open: Vec<Wanted<S::Position>> = copies
-            .map(|copy| wanted(Of::FirstCopy, copy, None))
+        let mut open: Vec<Candidate<S::Position>> = copies
+            .map(|copy| Candidate {
+                wanted: wanted(Of::FirstCopy, copy, None),
+                limits: load_max,
+            })
             .collect();
         let bootstraps: Vec<_> = self.bootstraps.look(|list| {
             let running = |state: &BootstrapState| {
@@ -285,11 +303,15 @@ impl<'a, S: Source> Attempt<'a, S> {
             });
             let bootstraps = tables.map(|(found, table)| {
                 let condition = found.request.condition.as_deref();
-                wanted(Of::Bootstrap(found.id), &table.copy, condition)
+                Candidate {
+                    wanted: wanted(Of::Bootstrap(found.id), &table.copy, condition),
+                    limits: found.request.limits.load.unwrap_or(load_max),
+                }
             });
             bootstraps.collect()
         });
         open.extend(bootstraps);
+        let open = load.let_through(self.shared.source, open);
         // In rotation over as many as may be read at once.
         let at_once = self.shared.options.bootstrap_tables.max(1);
         let open = &open[..open.len().min(at_once)];

@@ -13,6 +13,7 @@ mod copy;
 mod emission;
 mod filter;
 mod follow;
+mod load;
 mod marks;
 mod note;
 mod options;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::filter::{Filter, TextOf, Updates};
+use crate::load::LoadLimits;
 use crate::position::HandoffToken;
 use crate::retry::Backoff;
 use crate::trigger::Trigger;
@@ -67,6 +68,11 @@ pub struct Options {
     pub chunk_rows: u64,
     /// Tables of bootstraps that are read in rotation; the others wait.
     pub bootstrap_tables: usize,
+    /// The load of the source above which nothing is read of bootstraps that do not say otherwise, nor of tables that are
+    /// copied beside the stream.
+    pub bootstrap_load: LoadLimits,
+    /// How old a measurement of that load may be.
+    pub load_interval: Duration,
     /// How the rows of the source's trigger table ([`LiveSource::watched`](crate::source::LiveSource::watched)) ask for
     /// bootstraps; without it they do not.
     pub trigger: Option<Trigger>,
@@ -95,6 +101,8 @@ impl Default for Options {
             split_rows: None,
             chunk_rows: 10_000,
             bootstrap_tables: 1,
+            bootstrap_load: LoadLimits::default(),
+            load_interval: Duration::from_secs(1),
             trigger: None,
             checkpoint_interval: Duration::from_secs(1),
             stop_within: Duration::from_secs(10),

@@ -81,6 +81,8 @@ metrics! {
     BOOTSTRAPS = Gauge "headwater_bootstraps" ["state"] in "bootstraps" as "bootstraps": "Bootstraps that are open, and the last that were.";
     BOOTSTRAP_ROWS = Gauge "headwater_bootstrap_rows" ["id"] in "rows" as "rows": "Rows of a bootstrap that are out.";
     BOOTSTRAP_ROWS_ESTIMATED = Gauge "headwater_bootstrap_rows_estimated" ["id"] in "rows" as "rows_estimated": "Roughly how many rows a bootstrap has.";
+    BOOTSTRAP_WAITS = Gauge "headwater_bootstrap_waits" ["id"] in "" as "waits": "1 for a bootstrap that waits for the load of the source (`first copy`: tables that are copied beside the stream).";
+    SOURCE_LOAD = Gauge "headwater_source_load" ["gauge", "of"] in "threads, versions, or seconds" as "": "The load of the source as it was measured last, while a bootstrap is open that has a limit for it.";
     BOOTSTRAP_TABLES = Gauge "headwater_bootstrap_tables" ["id", "state"] in "tables" as "tables": "Tables of a bootstrap.";
 }
 

@@ -32,6 +32,7 @@ pub fn render(progress: &Progress, now_s: u64, version: &str) -> String {
     health(&mut page, counters, now_s);
     copy(&mut page, progress);
     bootstraps(&mut page, &progress.bootstraps());
+    load(&mut page, progress);
     page.out
 }
 
@@ -114,6 +115,21 @@ fn bootstraps(page: &mut Page, all: &[Bootstrap]) {
         page.sample(&[&id, "left"], bootstrap.tables.len() as u64 - over);
         page.sample(&[&id, "done"], over - failed);
         page.sample(&[&id, "failed"], failed);
+    }
+}
+
+fn load(page: &mut Page, progress: &Progress) {
+    page.begin(&names::BOOTSTRAP_WAITS);
+    for wait in progress.load_waits().iter() {
+        let id = wait.id.map_or("first copy".to_owned(), |id| id.to_string());
+        page.sample(&[&id], 1);
+    }
+    page.begin(&names::SOURCE_LOAD);
+    for measured in progress.load().iter() {
+        if let Ok(value) = &measured.value {
+            let of = measured.of.as_deref().unwrap_or_default();
+            page.sample(&[measured.gauge.name(), of], *value);
+        }
     }
 }
 

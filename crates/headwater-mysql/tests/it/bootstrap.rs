@@ -106,7 +106,7 @@ async fn what_cannot_be_bootstrapped_is_told_and_ends_alone(flavor: Flavor) {
         tables: vec!["d.going".into(), "d.t".into()],
         limits: Limits {
             rows_per_s: Some(1),
-            bytes_per_s: None,
+            ..Limits::default()
         },
         ..BootstrapRequest::default()
     };
@@ -135,7 +135,7 @@ async fn a_definition_that_changes_meanwhile_is_followed(flavor: Flavor) {
     let slow = BootstrapRequest {
         limits: Limits {
             rows_per_s: Some(1_000),
-            bytes_per_s: None,
+            ..Limits::default()
         },
         ..request("d.t")
     };

@@ -18,7 +18,7 @@ pub use reader::Reader;
 pub use sink::{Keeps, Sink, Target};
 pub use source::{At, Source, Streamed};
 pub use store::Store;
-pub use world::{Broken, Cuts, Ddl, Options, World, meets};
+pub use world::{Broken, Cuts, Ddl, Load, Options, World, meets};
 
 /// The definition of `shop.numbers`: an integer key `id`, a text `note` that can be NULL, an integer `version`.
 #[must_use]

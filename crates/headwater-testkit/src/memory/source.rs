@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headwater_core::error::{Error, ErrorKind, Result};
 use headwater_core::key::Key;
+use headwater_core::load::{GAUGES, LoadLimits, Measured};
 use headwater_core::position::{Position, SourceIdentity};
 use headwater_core::schema::TableName;
 use headwater_core::source::{self, ChunkRequest, ChunkRows, CutRequest, LogPoint, TableInfo};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::database::{Table, Tables, definitions, place_of_key};
 use super::live::Live;
 use super::reader::Reader;
-use super::world::{Broken, Cuts, World};
+use super::world::{Broken, Cuts, Load, World};
 use super::writers::IGNORED;
 
 /// A place in the log: after this many transactions.
@@ -207,6 +208,29 @@ impl source::Source for Source {
         self.world.step().await;
         self.world.lose_connection()?;
         Ok(self.infos(&self.world.lock().database.latest, false))
+    }
+
+    async fn load(&self, asked: &LoadLimits) -> Result<Vec<Measured>> {
+        self.world.step().await;
+        self.world.lose_connection()?;
+        let load = self.world.lock().options.load;
+        let value = match load {
+            Load::ByChance => Ok(self.world.random(100)),
+            Load::Is(value) => Ok(value),
+            Load::Unknown => Err("it is not said".to_owned()),
+            Load::Hangs => std::future::pending().await,
+        };
+        let gauges = GAUGES.iter().filter(|gauge| asked.of(**gauge).is_some());
+        let measured = gauges.map(|&gauge| Measured {
+            gauge,
+            of: None,
+            value: value.clone(),
+        });
+        Ok(measured.collect())
+    }
+
+    fn can_measure(&self, _asked: &LoadLimits) -> Result<()> {
+        Ok(())
     }
 
     async fn open_chunk(&self, request: ChunkRequest<'_, At>) -> Result<source::Cuts<Reader>> {

@@ -64,6 +64,19 @@ pub enum Ddl {
     All,
 }
 
+/// What a source says of its load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Something below a hundred, by chance.
+    ByChance,
+    /// This, of every gauge.
+    Is(u64),
+    /// That it does not know.
+    Unknown,
+    /// It never answers.
+    Hangs,
+}
+
 /// What a world is like.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -91,6 +104,8 @@ pub struct Options {
     pub transactions_per_step: u64,
     /// The chance that a call loses its connection.
     pub lost_connections: f64,
+    /// The load.
+    pub load: Load,
 }
 
 impl Default for Options {
@@ -108,6 +123,7 @@ impl Default for Options {
             transactions: 150,
             transactions_per_step: 2,
             lost_connections: 0.0,
+            load: Load::ByChance,
         }
     }
 }
@@ -223,6 +239,11 @@ impl World {
     /// A random number, from the world's own chance.
     pub fn random(&self, below: u64) -> u64 {
         self.lock().random.random_range(0..below)
+    }
+
+    /// Changes the load.
+    pub fn set_load(&self, load: Load) {
+        self.lock().options.load = load;
     }
 
     /// Forgets the log up to its end now.

@@ -71,6 +71,9 @@ fn remarks(view: &BootstrapView, now_s: u64) -> Vec<String> {
     {
         remarks.push(format!("begins in {}", duration(wait)));
     }
+    if let Some(waits) = &view.waits {
+        remarks.push(format!("waits: {waits}"));
+    }
     if let Some(condition) = &view.condition {
         remarks.push(format!("where {condition}"));
     }
@@ -117,8 +120,24 @@ fn limits(limits: Limits) -> String {
     let bytes = limits
         .bytes_per_s
         .map(|bytes| format!("{}/s", HumanBytes(bytes)));
-    let both: Vec<String> = rows.into_iter().chain(bytes).collect();
-    both.join(", ")
+    let load = limits.load.map(|load| {
+        let all = [
+            (load.threads_running, "threads=", ""),
+            (load.history_length, "history=", ""),
+            (load.replica_lag_s, "lag=", "s"),
+        ];
+        let given = all
+            .into_iter()
+            .filter_map(|(limit, name, unit)| limit.map(|limit| format!("{name}{limit}{unit}")));
+        let given: Vec<String> = given.collect();
+        if given.is_empty() {
+            "any load".to_owned()
+        } else {
+            given.join(", ")
+        }
+    });
+    let all: Vec<String> = rows.into_iter().chain(bytes).chain(load).collect();
+    all.join(", ")
 }
 
 /// What one is now, in a sentence.
@@ -133,6 +152,9 @@ pub(super) fn sentence(view: &BootstrapView) -> String {
     let limits = limits(view.limits);
     if !limits.is_empty() && !view.state.is_over() {
         let _ = write!(out, ", at most {limits}");
+    }
+    if let Some(waits) = &view.waits {
+        let _ = write!(out, "; it waits: {waits}");
     }
     if let Some(reason) = &view.reason
         && view.failed_tables().next().is_none()
@@ -162,6 +184,7 @@ mod tests {
         let running = view(serde_json::json!({
             "id": 3, "state": "running", "asked_for": ["shop.*"], "where": "status = 'open'",
             "limits": {"rows_per_s": 20_000, "bytes_per_s": 5_242_880}, "asked_at_s": 1, "began_at_s": 2,
+            "waits": "threads running 42, limit 20",
             "rows": 4500, "rows_estimated": 10_000, "percent": 45, "rows_per_second": 1999.6, "seconds_left": 3,
             "tables": [{"table": "shop.orders", "rows": 4500, "rows_estimated": 10_000, "percent": 45, "done": false}],
         }));
@@ -171,7 +194,7 @@ mod tests {
             "tables": [{"table": "shop.users", "rows": 0, "rows_estimated": 0, "percent": 0, "done": false, "failed": "no such column"}],
         }));
         let later = view(serde_json::json!({
-            "id": 13, "state": "waiting", "asked_for": ["shop.users"], "limits": {}, "asked_at_s": 1, "not_before_s": 4700,
+            "id": 13, "state": "waiting", "asked_for": ["shop.users"], "limits": {"load": {"threads_running": 20, "replica_lag_s": 5}}, "asked_at_s": 1, "not_before_s": 4700,
             "rows": 0, "rows_estimated": 20, "percent": 0, "rows_per_second": 0.0,
             "tables": [{"table": "shop.users", "rows": 0, "rows_estimated": 20, "percent": 0, "done": false}],
         }));
@@ -179,12 +202,13 @@ mod tests {
         insta::assert_snapshot!(table_at(&[running.clone(), failed, later], 1_075), @r"
         ID  STATE    DONE  ROWS                   RATE     LEFT  LIMIT                      TABLES
         3   running  45%   4,500 of about 10,000  2,000/s  3 s   20,000 rows/s, 5.00 MiB/s  shop.orders
+            waits: threads running 42, limit 20
             where status = 'open'
         12  failed   0%    0 of about 0                                                     shop.users
             shop.users: no such column
-        13  waiting  0%    0 of about 20                                                    shop.users
+        13  waiting  0%    0 of about 20                         threads=20, lag=5s         shop.users
             begins in 1 h 0 min
         ");
-        insta::assert_snapshot!(sentence(&running), @"bootstrap 3 is running: shop.orders, 4,500 of about 10,000 rows, at most 20,000 rows/s, 5.00 MiB/s");
+        insta::assert_snapshot!(sentence(&running), @"bootstrap 3 is running: shop.orders, 4,500 of about 10,000 rows, at most 20,000 rows/s, 5.00 MiB/s; it waits: threads running 42, limit 20");
     }
 }

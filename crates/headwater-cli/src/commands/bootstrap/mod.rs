@@ -1,5 +1,6 @@
 //! `headwater bootstrap`: asks the running process, through the socket beside its checkpoint.
 
+mod at;
 mod list;
 mod rate;
 mod watch;
@@ -155,6 +156,7 @@ fn new(request: &Request) -> Result<NewBootstrap> {
         comment: request.comment.clone(),
         limits: rate::limits(&request.rate)?,
         origin: None,
+        not_before_s: request.at.as_deref().map(at::seconds).transpose()?,
     })
 }
 
@@ -166,6 +168,7 @@ impl Request {
             (self.condition.is_some(), "--where"),
             (!self.rate.is_empty(), "--rate"),
             (self.comment.is_some(), "--comment"),
+            (self.at.is_some(), "--at"),
             (self.detach, "--detach"),
         ];
         match given.iter().find(|(is_given, _)| *is_given) {

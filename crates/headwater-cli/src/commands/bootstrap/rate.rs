@@ -1,19 +1,25 @@
-//! Rates as people write them: `20000rows/s`, `5MB/s`.
+//! Limits as people write them: `20000rows/s`, `5MB/s`, and of the source's load `threads=20`, `lag=10s`, `history=100000`.
 
 use headwater_core::{Error, Result};
 
 use crate::config::misused;
-use crate::control::view::Limits;
+use crate::control::view::{Limits, Load};
 
-/// Reads one rate in rows, one in bytes, or both; `none` for no limit.
+/// Reads one rate in rows, one in bytes, and limits of the load; `load=any` lifts those of the configuration, and `none`
+/// all there are.
 pub(super) fn limits(words: &[String]) -> Result<Limits> {
     let mut limits = Limits::default();
     if let [only] = words
         && only.trim().eq_ignore_ascii_case("none")
     {
+        limits.load = Some(Load::default());
         return Ok(limits);
     }
     for word in words {
+        if let Some((gauge, limit)) = word.split_once('=') {
+            load(limits.load.get_or_insert_default(), gauge, limit, word)?;
+            continue;
+        }
         let (number, is_rows) = read(word)?;
         let place = if is_rows {
             &mut limits.rows_per_s
@@ -34,6 +40,39 @@ pub(super) fn limits(words: &[String]) -> Result<Limits> {
         }
     }
     Ok(limits)
+}
+
+/// Reads a limit of the load.
+fn load(load: &mut Load, gauge: &str, limit: &str, word: &str) -> Result<()> {
+    let wrong = || {
+        misused(
+            format!("`{word}` is no limit of a load"),
+            "write threads=20 (statements that run at once), lag=10s (of the replicas that the configuration names), \
+             history=100000 (InnoDB's history list), or load=any",
+        )
+    };
+    let (gauge, limit) = (gauge.trim().to_ascii_lowercase(), limit.trim());
+    if gauge == "load" && limit.eq_ignore_ascii_case("any") {
+        return Ok(());
+    }
+    let place = match gauge.as_str() {
+        "threads" => &mut load.threads_running,
+        "history" => &mut load.history_length,
+        "lag" => &mut load.replica_lag_s,
+        _ => return Err(wrong()),
+    };
+    let number = match gauge.as_str() {
+        "lag" => limit.strip_suffix('s').ok_or_else(wrong)?,
+        _ => limit,
+    };
+    let number = number.replace('_', "").parse().map_err(|_| wrong())?;
+    if place.replace(number).is_some() {
+        return Err(misused(
+            format!("`{word}` is a second limit of its kind"),
+            "give one of each",
+        ));
+    }
+    Ok(())
 }
 
 /// The units, with what one of them is.
@@ -58,7 +97,7 @@ fn read(word: &str) -> Result<(u64, bool)> {
     let wrong = || -> Error {
         misused(
             format!("`{word}` is no rate"),
-            "write 20000rows/s, 5MB/s (also kB, KiB, MiB, GB, GiB), or `none`",
+            "write 20000rows/s, 5MB/s (also kB, KiB, MiB, GB, GiB), threads=20, lag=10s, history=100000, load=any, or `none`",
         )
     };
     let text = word.trim().to_ascii_lowercase();
@@ -115,6 +154,44 @@ mod tests {
         );
         assert_eq!(limits_of(&["none"]).unwrap(), (None, None));
         assert_eq!(limits_of(&[]).unwrap(), (None, None));
+    }
+
+    #[test]
+    fn limits_of_the_load_are_read_beside_rates() {
+        let read = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let limits = limits(&words).unwrap();
+            let load = limits.load.map(|load| {
+                [
+                    load.threads_running,
+                    load.history_length,
+                    load.replica_lag_s,
+                ]
+            });
+            (limits.rows_per_s, load)
+        };
+        assert_eq!(read(&["5rows/s"]), (Some(5), None));
+        let all = ["Threads=20", "5rows/s", "lag=10s", "history=1_000_000"];
+        assert_eq!(
+            read(&all),
+            (Some(5), Some([Some(20), Some(1_000_000), Some(10)]))
+        );
+        assert_eq!(read(&["load=any", "5rows/s"]), (Some(5), Some([None; 3])));
+        assert_eq!(read(&["none"]), (None, Some([None; 3])));
+        for bad in [
+            "threads=",
+            "threads=x",
+            "threads=-1",
+            "lag=10",
+            "lag=10ms",
+            "cpu=5",
+            "load=20",
+            "=5",
+        ] {
+            let error = limits(&[bad.to_owned()]).unwrap_err();
+            assert!(error.hint_text().is_some(), "{bad}");
+        }
+        assert!(limits(&["lag=1s".to_owned(), "lag=2s".to_owned()]).is_err());
     }
 
     #[test]

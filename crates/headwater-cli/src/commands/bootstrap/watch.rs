@@ -134,6 +134,7 @@ impl Shown {
             percent = view.percent,
             rows_per_second = view.rows_per_second,
             seconds_left = view.seconds_left,
+            waits = view.waits,
             "bootstrap {}",
             view.state.name()
         );
@@ -149,6 +150,10 @@ impl Shown {
 /// What stands behind the bar.
 fn words(view: &BootstrapView) -> String {
     match view.state {
+        State::Waiting | State::Running if view.waits.is_some() => {
+            let waits = view.waits.as_deref().unwrap_or_default();
+            format!("{:>3}%  {} rows · waits: {waits}", view.percent, rows(view))
+        }
         State::Waiting => "waiting for the stream to be live".to_owned(),
         State::Running => {
             let mut text = format!(

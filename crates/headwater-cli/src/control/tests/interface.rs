@@ -1,6 +1,6 @@
 //! What is asked and answered, whatever the door.
 
-use headwater_core::progress::Phase;
+use headwater_core::progress::{LoadWait, Phase};
 use headwater_core::{Error, ErrorKind};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ async fn every_request_of_the_openapi_file_is_answered_as_it_says() {
         (
             "POST",
             "/bootstraps",
-            r#"{"tables":["shop.*"],"where":"id > 5","comment":"x","limits":{"rows_per_s":5},"origin":"me"}"#,
+            r#"{"tables":["shop.*"],"where":"id > 5","comment":"x","limits":{"rows_per_s":5,"load":{"threads_running":20}},"origin":"me","not_before_s":4000000000}"#,
             201,
         ),
         ("POST", "/bootstraps", r#"{"tables":["crm.*"]}"#, 404),
@@ -55,6 +55,12 @@ async fn every_request_of_the_openapi_file_is_answered_as_it_says() {
             "PATCH",
             "/bootstraps/{id}",
             r#"{"state":"paused","limits":{"bytes_per_s":1000}}"#,
+            200,
+        ),
+        (
+            "PATCH",
+            "/bootstraps/{id}",
+            r#"{"limits":{"load":{"history_length":5,"replica_lag_s":0}}}"#,
             200,
         ),
         ("PATCH", "/bootstraps/{id}", r#"{"state":"running"}"#, 200),
@@ -132,10 +138,15 @@ async fn a_bootstrap_is_shown_with_its_progress() {
         .ask(
             "POST",
             "/bootstraps",
-            r#"{"tables":["shop.*"],"where":"id > 5"}"#,
+            r#"{"tables":["shop.*"],"where":"id > 5","not_before_s":7,"limits":{"load":{"threads_running":20}}}"#,
         )
         .await;
     assert!(new.head.contains("location: /bootstraps/1"), "{new:?}");
+    let wait = LoadWait {
+        id: Some(1),
+        why: "threads running 42, limit 20".to_owned(),
+    };
+    served.progress.set_load_waits(vec![wait]);
     let shown = served.ask("GET", "/bootstraps/1", "").await.json();
     for (member, value) in [
         ("id", json!(1)),
@@ -145,6 +156,9 @@ async fn a_bootstrap_is_shown_with_its_progress() {
         ("rows", json!(80)),
         ("rows_estimated", json!(200)),
         ("percent", json!(40)),
+        ("not_before_s", json!(7)),
+        ("limits", json!({"load": {"threads_running": 20}})),
+        ("waits", json!("threads running 42, limit 20")),
     ] {
         assert_eq!(shown[member], value, "{shown}");
     }
@@ -158,6 +172,10 @@ async fn a_bootstrap_is_shown_with_its_progress() {
     let metrics = served.ask("GET", "/metrics", "").await.body;
     assert!(
         metrics.contains("headwater_bootstrap_rows{id=\"1\"} 80\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("headwater_bootstrap_waits{id=\"1\"} 1\n"),
         "{metrics}"
     );
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::operator::Operator;
+use super::operator::{Operator, load_limits};
 use headwater_core::bootstrap::control;
 use headwater_core::engine::{self, Ended, Mode, Options, RowFilter, Start, Summary, Until};
 use headwater_core::filter::Updates;
@@ -150,6 +150,8 @@ impl Run {
             readers: random.random_range(1..=4),
             split_rows: Some(random.random_range(2..30)),
             chunk_rows: random.random_range(2..25),
+            bootstrap_tables: random.random_range(1..=3),
+            bootstrap_load: load_limits(random).unwrap_or_default(),
             checkpoint_interval: Duration::from_millis(
                 intervals_ms[random.random_range(0..intervals_ms.len())],
             ),

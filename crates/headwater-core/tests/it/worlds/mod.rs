@@ -17,5 +17,6 @@ mod crash;
 mod driver;
 mod edges;
 mod filtered;
+mod load;
 mod operator;
 mod selection;

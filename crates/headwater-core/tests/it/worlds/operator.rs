@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headwater_core::bootstrap::{Action, BootstrapRequest, BootstrapState, Control, Limits};
+use headwater_core::load::LoadLimits;
 use headwater_core::progress::{Phase, Progress};
-use headwater_testkit::memory::World;
+use headwater_testkit::memory::{Load, World};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -24,6 +25,17 @@ pub(crate) enum Operator {
     },
     /// One bootstrap with a condition, after a while.
     Once(u64, Arc<Mutex<Option<Span>>>),
+    /// One bootstrap under a load that lets nothing be read, until the stream has all that the writers write; then relief.
+    Held(Load, Relief),
+}
+
+/// What ends the wait for the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// The load is at its limit.
+    Less,
+    /// The limit is lifted.
+    Lifted,
 }
 
 /// Between which places of the log a bootstrap was asked for and over.
@@ -46,6 +58,7 @@ impl Operator {
                 let found = once(*seed, control, progress, world).await;
                 *span.lock().expect("no panic") = Some(found);
             }
+            Self::Held(load, relief) => held(*load, *relief, control, progress, world).await,
         }
     }
 }
@@ -80,6 +93,74 @@ async fn once(seed: u64, control: &Control, progress: &Progress, world: &World) 
         .last()
         .map_or(0, |change| change.position);
     Span { from, to }
+}
+
+/// The limit of the load that a world is held by.
+pub(crate) const LOAD_MAX: u64 = 20;
+
+async fn held(load: Load, relief: Relief, control: &Control, progress: &Progress, world: &World) {
+    world.set_load(load);
+    let pause = || tokio::time::sleep(Duration::from_millis(20));
+    while progress.phase() != Phase::Streaming {
+        pause().await;
+    }
+    let limits = Limits {
+        load: Some(LoadLimits {
+            threads_running: Some(LOAD_MAX),
+            ..LoadLimits::default()
+        }),
+        ..Limits::default()
+    };
+    let request = BootstrapRequest {
+        tables: vec!["*.*".to_owned()],
+        limits,
+        ..BootstrapRequest::default()
+    };
+    let id = control.ask(request).await.expect("an answer").id;
+    world.quiet().await;
+    let history = world.history();
+    let last = history.changes.last().map_or(0, |last| last.position);
+    let emitted = || progress.position().parse::<u64>().expect("a position");
+    while emitted() < last {
+        pause().await;
+    }
+    while progress.load_waits().is_empty() {
+        pause().await;
+    }
+    let waits = progress.load_waits();
+    let why = match load {
+        Load::Is(value) => format!("threads running {value}, limit {LOAD_MAX}"),
+        Load::Unknown => "threads running not known (it is not said)".to_owned(),
+        Load::Hangs => {
+            "threads running not known (the source did not answer within 30 s)".to_owned()
+        }
+        Load::ByChance => panic!("that would hold nothing"),
+    };
+    let told: Vec<_> = waits.iter().map(|wait| (wait.id, &wait.why)).collect();
+    assert_eq!(told, [(Some(id), &why)]);
+    let find = || {
+        let list = progress.bootstraps();
+        let found = list.iter().find(|found| found.id == id).cloned();
+        found.expect("it is listed")
+    };
+    assert_eq!((find().state, find().rows()), (BootstrapState::Waiting, 0));
+    match relief {
+        Relief::Less => world.set_load(Load::Is(LOAD_MAX)),
+        Relief::Lifted => {
+            let limits = Limits {
+                load: Some(LoadLimits::default()),
+                ..Limits::default()
+            };
+            let action = Action::Limit(limits);
+            control.act(id, action).await.expect("an answer");
+        }
+    }
+    while !find().state.is_over() {
+        pause().await;
+    }
+    assert_eq!(find().state, BootstrapState::Done);
+    assert_eq!(*progress.load_waits(), []);
+    world.set_load(Load::ByChance);
 }
 
 /// Works until the writers are done and every bootstrap is over.
@@ -125,6 +206,10 @@ async fn work(seed: u64, wants_whole: bool, control: &Control, progress: &Progre
             let request = BootstrapRequest {
                 tables: tables.map(|&table| table.to_owned()).collect(),
                 condition: conditional.then(|| CONDITION.to_owned()),
+                limits: Limits {
+                    load: load_limits(&mut random),
+                    ..Limits::default()
+                },
                 ..BootstrapRequest::default()
             };
             asked += u64::from(control.ask(request).await.is_ok());
@@ -136,6 +221,7 @@ async fn work(seed: u64, wants_whole: bool, control: &Control, progress: &Progre
         let limits = Limits {
             rows_per_s: Some(random.random_range(1..50)),
             bytes_per_s: random.random_bool(0.5).then_some(10_000),
+            load: load_limits(&mut random),
         };
         let action = match random.random_range(0..10) {
             0 => Action::Abort,
@@ -145,4 +231,18 @@ async fn work(seed: u64, wants_whole: bool, control: &Control, progress: &Progre
         };
         let _ = control.act(one.id, action).await;
     }
+}
+
+/// A limit that the load of the world is above every now and then, or none.
+pub(crate) fn load_limits(random: &mut StdRng) -> Option<LoadLimits> {
+    let limit = |random: &mut StdRng| {
+        let limit = random.random_range(30..100);
+        random.random_bool(0.5).then_some(limit)
+    };
+    let limits = LoadLimits {
+        threads_running: limit(random),
+        history_length: limit(random),
+        replica_lag_s: limit(random),
+    };
+    random.random_bool(0.3).then_some(limits)
 }
