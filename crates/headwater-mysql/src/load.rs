@@ -83,7 +83,7 @@ async fn said(probes: &Probes, options: &ConnectOptions, ask: Ask) -> Vec<Measur
             format!("no answer within {} s", SAID_WITHIN.as_secs()),
         ),
     };
-    let why = why(&error);
+    let why = error.in_one_line();
     let unknown = |gauge, of| Measured {
         gauge,
         of,
@@ -99,13 +99,6 @@ async fn said(probes: &Probes, options: &ConnectOptions, ask: Ask) -> Vec<Measur
             .filter(|gauge| asked.of(*gauge).is_some())
             .map(|gauge| unknown(gauge, None))
             .collect(),
-    }
-}
-
-fn why(error: &Error) -> String {
-    match error.hint_text() {
-        Some(hint) => format!("{}; {hint}", error.in_one_line()),
-        None => error.in_one_line(),
     }
 }
 
@@ -129,7 +122,10 @@ async fn answer(probes: &Probes, options: &ConnectOptions, ask: Ask) -> Result<V
             value: lag(&mut connection).await?,
         }],
     };
-    probes.give(options, connection);
+    // What is granted counts for new sessions only.
+    if measured.iter().all(|one| one.value.is_ok()) {
+        probes.give(options, connection);
+    }
     Ok(measured)
 }
 
@@ -152,7 +148,7 @@ async fn of_source(connection: &mut Connection, asked: &LoadLimits) -> Result<Ve
             value: match value {
                 Ok(value) => value.ok_or_else(|| "InnoDB does not say it".to_owned()),
                 Err(error) if error.is_temporary() => return Err(error),
-                Err(error) => Err(why(&error)),
+                Err(error) => Err(error.in_one_line()),
             },
         });
     }

@@ -19,6 +19,7 @@ mod definitions;
 mod harness;
 mod labels;
 mod live;
+mod load;
 mod requests;
 mod schema;
 mod selection;

@@ -100,10 +100,7 @@ pub(crate) const LOAD_MAX: u64 = 20;
 
 async fn held(load: Load, relief: Relief, control: &Control, progress: &Progress, world: &World) {
     world.set_load(load);
-    let pause = || tokio::time::sleep(Duration::from_millis(20));
-    while progress.phase() != Phase::Streaming {
-        pause().await;
-    }
+    until("it streams", || progress.phase() == Phase::Streaming).await;
     let limits = Limits {
         load: Some(LoadLimits {
             threads_running: Some(LOAD_MAX),
@@ -121,12 +118,8 @@ async fn held(load: Load, relief: Relief, control: &Control, progress: &Progress
     let history = world.history();
     let last = history.changes.last().map_or(0, |last| last.position);
     let emitted = || progress.position().parse::<u64>().expect("a position");
-    while emitted() < last {
-        pause().await;
-    }
-    while progress.load_waits().is_empty() {
-        pause().await;
-    }
+    until("the stream has it all", || emitted() >= last).await;
+    until("it waits", || !progress.load_waits().is_empty()).await;
     let waits = progress.load_waits();
     let why = match load {
         Load::Is(value) => format!("threads running {value}, limit {LOAD_MAX}"),
@@ -155,12 +148,20 @@ async fn held(load: Load, relief: Relief, control: &Control, progress: &Progress
             control.act(id, action).await.expect("an answer");
         }
     }
-    while !find().state.is_over() {
-        pause().await;
-    }
+    until("it is over", || find().state.is_over()).await;
     assert_eq!(find().state, BootstrapState::Done);
     assert_eq!(*progress.load_waits(), []);
     world.set_load(Load::ByChance);
+}
+
+async fn until(what: &str, is_true: impl Fn() -> bool) {
+    for _ in 0..20_000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("in vain for: {what}");
 }
 
 /// Works until the writers are done and every bootstrap is over.
