@@ -20,6 +20,8 @@ pub struct DefinitionChange {
     pub charset: Option<Arc<str>>,
     /// The statement.
     pub sql: Arc<str>,
+    /// The place of the statement's event in the log, where that was asked for.
+    pub position: Option<Arc<str>>,
     /// The transaction's global id, where that was asked for.
     pub gtid: Option<Arc<str>>,
 }

@@ -121,6 +121,18 @@ impl MysqlSource {
         Ok(tables.map(|(definition, _)| definition).collect())
     }
 
+    /// Whether the server has all names in lower case (`lower_case_table_names` is 1): rules by which rows are filtered are
+    /// to be folded then ([`Filter::folded`](headwater_core::filter::Filter::folded)).
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn folds_names(&self) -> Result<bool> {
+        let control = Control::connect(&self.settings.connect).await?;
+        let folds = control.rules.folds_names();
+        control.close().await;
+        Ok(folds)
+    }
+
     /// The definitions of the tables chosen, as they are now.
     pub(crate) async fn definitions(&self, control: &mut Control) -> Result<Definitions> {
         let selection = control.rules.selection(&self.settings.selection);

@@ -105,13 +105,20 @@ async fn drive(
         StartAt::Token(token) => Start::Token(token.clone()),
         StartAt::Place { file, pos } => Start::Token(token_of_place(source, file, *pos).await?),
     };
+    let rows = match row_filter(&settings.source) {
+        Some(rows) if source.folds_names().await? => Some(engine::RowFilter {
+            filter: rows.filter.folded(),
+            ..rows
+        }),
+        rows => rows,
+    };
     let options = engine::Options {
         mode: settings.mode,
         start,
         until: settings.until,
         readers: settings.readers,
         split_rows: settings.split_rows,
-        rows: row_filter(&settings.source),
+        rows,
         trigger: (settings.asking.as_ref())
             .map(|asking| headwater_mysql::trigger::asking(&asking.client)),
         configuration: configuration(settings, &sink.name()),

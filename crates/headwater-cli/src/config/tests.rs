@@ -179,6 +179,15 @@ fn what_is_no_yaml_is_told_with_its_place() {
 }
 
 #[test]
+fn a_limit_of_a_lag_needs_replicas_and_those_addresses() {
+    insta::assert_snapshot!(said("bootstrap:\n  load: {replica_lag_s: 5}\n"), @r"
+    shop.yaml:2:25: the lag of replicas is limited, and none is named
+      add `replicas:` with their addresses: `- db2:3306`
+    ");
+    insta::assert_snapshot!(said("bootstrap:\n  load:\n    replica_lag_s: 5\n    replicas: [db2, 'db3:x']\n"), @"");
+}
+
+#[test]
 fn contradictions_are_told_where_they_stand() {
     insta::assert_snapshot!(said("connections:\n  mysql: {user: a, password: x, password_file: y}\nmysql:\n  tables:\n    - {name: t, columns: [{name: id}, {name: at}]}\n    - {name: t}\n    - {name: a.b.c}\n    - {name: s.*, where: id>1}\n  cdc: {startup_mode: specific}\n  partitioning: {lower_bound: 9, upper_bound: 1}\niotdb:\n  mappings:\n    - table: t\n      device_field: pump\n      timestamp_field: at\n      device_template: root.{pmup}\n      measurements: [{name: x, type: DOUBLE, field: y}]\n    - table: q\n      device_field: d\n      timestamp_field: t\n      device_template: root.{d}\n      measurements: []\nsink: kafka\n"), @r"
     shop.yaml:2:10: `host` is missing in `connections.mysql`
@@ -321,6 +330,40 @@ mod precedence {
         secret
             .map(|secret| secret.expose_secret().to_owned())
             .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_bootstraps_wait_for_is_in_the_file() {
+        let plain = settings(FILE, "run --config FILE", None).unwrap();
+        assert_eq!(plain.bootstrap_tables, 1);
+        assert!(plain.source.load.is_none() && plain.source.replicas.is_empty());
+        let text = format!(
+            "{FILE}bootstrap:\n  tables_at_once: 4\n  load:\n    threads_running: 20\n    history_length: 1000000\n    \
+             replica_lag_s: 10\n    replicas: [db2, 'mysql://eye:s@db3:3307']\n    interval_s: 5\n"
+        );
+        let found = settings(&text, "run --config FILE", None).unwrap();
+        assert_eq!(
+            (found.bootstrap_tables, found.load_interval.as_secs()),
+            (4, 5)
+        );
+        let load = found.source.load;
+        assert_eq!(
+            [
+                load.threads_running,
+                load.history_length,
+                load.replica_lag_s
+            ],
+            [Some(20), Some(1_000_000), Some(10)]
+        );
+        let replicas = found.source.replicas.iter();
+        let replicas: Vec<String> = replicas.map(|one| one.redacted_url()).collect();
+        assert_eq!(
+            replicas,
+            [
+                "mysql://a:***@db2:3306?ssl-mode=verify-identity",
+                "mysql://eye:***@db3:3307"
+            ]
+        );
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl<'a, S: Source> Attempt<'a, S> {
             // Of a table that was dropped the log is about to tell.
             Err(error) if error.is_temporary() || error.kind() == ErrorKind::NotFound => {
                 pace.fail();
+                self.shared.progress.counters().retried(&error);
                 tracing::warn!(%of, %table, "a chunk could not be used and is read again: {error}");
                 return Ok(Ended::Complete);
             }

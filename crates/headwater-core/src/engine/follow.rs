@@ -354,6 +354,7 @@ impl<'a, S: Source> Attempt<'a, S> {
             }
             Err(error) if error.is_temporary() => {
                 pace.fail();
+                self.shared.progress.counters().retried(&error);
                 tracing::warn!(%of, %table, "a chunk could not be read and is tried again: {error}");
             }
             Err(error) if of == Of::FirstCopy => self.fail_first_copy(table, error, pace).await?,

@@ -104,6 +104,18 @@ impl Filter {
         &self.rules
     }
 
+    /// The same for a source that has the names of databases and tables in lower case, and takes no heed of the letter case in
+    /// which they are asked for.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let folded = |rule: &Rule| Rule {
+            database: rule.database.folded(),
+            table: rule.table.folded(),
+            ..rule.clone()
+        };
+        Self::new(self.rules.iter().map(folded).collect())
+    }
+
     /// Whether there is no rule, so that everything passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,6 +50,22 @@ impl Pattern {
                     format!("`/{text}/` is no expression that can be used: {reason}"),
                 )
                 .hint("look-around and back-references are not known here; a rule behind it that excludes does what a negative one would"))
+            }
+        }
+    }
+
+    /// The same for names that a server has in lower case, whatever the letter case they were given in.
+    pub(super) fn folded(&self) -> Self {
+        match self {
+            Self::Any => Self::Any,
+            Self::Name(name) => {
+                let lower = |letter: char| letter.to_lowercase().next().unwrap_or(letter);
+                Self::Name(name.chars().map(lower).collect())
+            }
+            Self::Expression(text, regex) => {
+                let anyhow = RegexBuilder::new(text).case_insensitive(true).build();
+                // What could be read once can be read so, too.
+                Self::Expression(text.clone(), anyhow.unwrap_or_else(|_| regex.clone()))
             }
         }
     }

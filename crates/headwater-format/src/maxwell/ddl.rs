@@ -1,5 +1,5 @@
 //! Events of changed definitions (`output_ddl`), in Maxwell's form: `type, database, [table], [old], [def] or [charset], ts, sql,
-//! [gtid]`, with `ts` in milliseconds. (Maxwell: `ResolvedDatabaseCreate` and its kin, `Table`, `ColumnDef`.)
+//! [position], [gtid]`, with `ts` in milliseconds. (Maxwell: `ResolvedDatabaseCreate` and its kin, `Table`, `ColumnDef`.)
 
 use headwater_core::ddl::{ColumnLayout, Defined, DefinitionChange, Detail, Layout};
 
@@ -45,6 +45,12 @@ pub(super) fn push(
     out.extend_from_slice(b",\"ts\":");
     append::push_uint(out, u64::from(timestamp_s) * 1000);
     push_text(out, ",\"sql\":", &change.sql);
+    if options.output_binlog_position {
+        match &change.position {
+            Some(position) => push_text(out, ",\"position\":", position),
+            None => out.extend_from_slice(b",\"position\":null"),
+        }
+    }
     if options.output_gtid_position {
         match &change.gtid {
             Some(gtid) => push_text(out, ",\"gtid\":", gtid),

@@ -121,6 +121,7 @@ async fn changed_definitions_go_to_their_own_topic_whose_name_may_be_a_template(
         new: None,
         charset: None,
         sql: "DROP \"it\"".into(),
+        position: None,
         gtid: None,
     };
     let mut batch = inserts(&orders(), 0..1);

@@ -14,6 +14,7 @@ use crate::schema::{CatalogEvent, Happened, TableDefinition};
 /// The statement at hand.
 pub(super) struct Statement {
     pub(super) sql: Arc<str>,
+    pub(super) position: Option<Arc<str>>,
     pub(super) gtid: Option<Arc<str>>,
 }
 
@@ -27,6 +28,7 @@ impl Statement {
             new: None,
             charset: None,
             sql: Arc::clone(&self.sql),
+            position: self.position.clone(),
             gtid: self.gtid.clone(),
         }
     }

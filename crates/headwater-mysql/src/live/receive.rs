@@ -515,6 +515,8 @@ impl State {
     fn statement(&self, query: &Query<'_>) -> Statement {
         Statement {
             sql: query.sql().as_ref().into(),
+            position: (self.settings.with_position)
+                .then(|| format!("{}:{}", self.file, self.event_at).into()),
             gtid: self.group.text().filter(|_| self.settings.with_gtid),
         }
     }

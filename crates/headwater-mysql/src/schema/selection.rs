@@ -126,7 +126,7 @@ impl Selection {
             },
             Self::Filtered { all, filter } => Self::Filtered {
                 all: Box::new(all.folded(lower_case_table_names)),
-                filter,
+                filter: filter.folded(),
             },
         }
     }

@@ -62,6 +62,12 @@ impl ServerRules {
         }
     }
 
+    /// Whether the server has all names in lower case, whatever the letter case they are given in (1).
+    #[must_use]
+    pub fn folds_names(&self) -> bool {
+        self.lower_case_table_names == 1
+    }
+
     /// Whether the server keeps names in the letter case they were given in, and compares them without it (2, macOS).
     #[must_use]
     pub fn keeps_letter_case_only(&self) -> bool {

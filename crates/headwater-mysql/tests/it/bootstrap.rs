@@ -249,7 +249,75 @@ async fn every_row_that_meets_the_condition_comes_however_often_it_changes(flavo
     assert_eq!(came.into_iter().collect::<Vec<_>>(), even);
 }
 
+async fn connections_that_died_between_chunks_are_opened_anew(flavor: Flavor) {
+    let server = filled(flavor);
+    server.admin("CREATE USER hw@'%'; GRANT ALL ON *.* TO hw@'%'");
+    let mut run = server.run(database("d")).mode(Mode::Cdc);
+    run.settings.connect = server.options("hw", "");
+    let streaming = run.follow();
+    streaming.streams().await;
+    // The one that reads the log does not sleep; those of others that belong to it are there already.
+    let asleep = || {
+        let list =
+            "SELECT id FROM information_schema.processlist WHERE user = 'hw' AND command = 'Sleep'";
+        let ids = server.admin(list);
+        ids.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    server.admin("UPDATE d.t SET a = 'first' WHERE id = 1");
+    streaming.line_with("first").await;
+    let before = asleep();
+    let first = streaming.control.ask(request("d.t")).await.unwrap();
+    over(&streaming, first.id).await;
+    let kept = || {
+        let mut ids = asleep();
+        ids.retain(|id| !before.contains(id));
+        ids
+    };
+    let killed = kept();
+    assert_eq!(killed.len(), 2, "a session that reads and one that asks");
+    for id in &killed {
+        server.admin(&format!("KILL {id}"));
+    }
+    streaming
+        .until("they are gone", |_| kept().is_empty())
+        .await;
+    let second = streaming.control.ask(request("d.t")).await.unwrap();
+    let second = over(&streaming, second.id).await;
+    assert_eq!(
+        (second.rows(), second.state),
+        (ROWS as u64, BootstrapState::Done)
+    );
+    let retries = streaming.progress.counters().retries();
+    assert_eq!(retries, [].into(), "nothing had to be read again");
+    let mut rows = bootstrapped(&streaming.stop().await.ok());
+    assert_eq!(rows.len(), 2 * ROWS);
+    rows.sort();
+    rows.dedup();
+    assert_eq!(rows.len(), ROWS);
+}
+
+async fn tables_are_read_one_after_the_other_or_in_turn(flavor: Flavor) {
+    let server = filled(flavor);
+    server.admin("CREATE TABLE d.u LIKE d.t; INSERT INTO d.u SELECT * FROM d.t");
+    for (at_once, in_turn) in [(1, false), (2, true)] {
+        let mut run = server.run(database("d")).mode(Mode::Cdc);
+        run.options.bootstrap_tables = at_once;
+        let streaming = run.follow();
+        streaming.streams().await;
+        let asked = streaming.control.ask(request("d.*")).await.unwrap();
+        over(&streaming, asked.id).await;
+        let rows = bootstrapped(&streaming.stop().await.ok());
+        assert_eq!(rows.len(), 2 * ROWS);
+        // The first chunk is a third of a table.
+        let of_second = |row: &String| row.starts_with("bootstrap u");
+        let begins = rows.iter().position(of_second).unwrap();
+        assert_eq!(begins < ROWS, in_turn, "{at_once} at once: {begins}");
+    }
+}
+
 on_every_server!(
+    connections_that_died_between_chunks_are_opened_anew,
+    tables_are_read_one_after_the_other_or_in_turn,
     a_transaction_that_is_prepared_holds_up_nothing,
     every_row_that_meets_the_condition_comes_however_often_it_changes,
     what_is_asked_for_comes_and_the_stream_flows_on,

@@ -178,6 +178,48 @@ async fn only_what_is_selected_is_told_and_in_its_place(flavor: Flavor) {
     );
 }
 
+/// The place of the statement's own event, where that is asked for; and a table that a query fills is told with what it is.
+async fn places_and_tables_made_by_a_query_are_told(flavor: Flavor) {
+    let server = start(flavor, &[]);
+    server.admin("CREATE DATABASE d CHARACTER SET utf8mb4; CREATE TABLE d.t (id INT PRIMARY KEY); INSERT INTO d.t VALUES (1)");
+    let mut run = told(server.run(database("d")));
+    run.settings.with_position = true;
+    run.format.output_binlog_position = true;
+    let statements = [
+        "ALTER TABLE d.t ADD COLUMN a INT",
+        "CREATE TABLE d.made SELECT id, a, 'x' AS text FROM d.t",
+    ];
+    let lines = events_of(&server, &run, &statements).await;
+    let events: Vec<Value> = (lines.iter())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (event, statement) in events
+        .iter()
+        .filter(|event| event["sql"].is_string())
+        .zip(statements)
+    {
+        let place = event["position"].as_str().unwrap();
+        let (file, offset) = place.split_once(':').unwrap();
+        let log = server.admin(&format!(
+            "SHOW BINLOG EVENTS IN '{file}' FROM {offset} LIMIT 1"
+        ));
+        let short = statement.split(" SELECT").next().unwrap().replace("d.", "");
+        let found = log.replace('`', "").replace("d.", "");
+        assert!(found.contains(&short), "{place}: {log}");
+    }
+    let made = events
+        .iter()
+        .find(|event| event["table"] == "made")
+        .unwrap();
+    assert_eq!(made["type"], "table-create", "{made}");
+    let columns = made["def"]["columns"].as_array().unwrap();
+    let names: Vec<&str> = columns
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["id", "a", "text"], "{made}");
+}
+
 /// After a failure, and from a checkpoint, each is told once.
 async fn each_is_told_once_however_often_the_sink_fails(flavor: Flavor) {
     let server = start(flavor, &[]);
@@ -225,6 +267,7 @@ async fn what_cannot_be_read_is_told_with_what_is_known(flavor: Flavor) {
 }
 
 on_every_server!(
+    places_and_tables_made_by_a_query_are_told,
     every_kind_is_told_as_maxwell_tells_it,
     only_what_is_selected_is_told_and_in_its_place,
     each_is_told_once_however_often_the_sink_fails,

@@ -1,6 +1,7 @@
 //! Servers whose settings change what names and DDL mean, with definitions that the log does not carry.
 
 use headwater_core::engine::Mode;
+use headwater_core::filter::Filter;
 use headwater_core::schema::TableName;
 use headwater_servers::Flavor;
 
@@ -44,6 +45,47 @@ async fn names_in_any_letter_case_are_one_where_the_server_folds_them(flavor: Fl
     assert_eq!(shorts(&lower.from(&token).go().await.ok()), follows);
 }
 
+async fn filters_name_tables_in_any_letter_case_where_the_server_folds_them(flavor: Flavor) {
+    let server = start(flavor, &["--lower-case-table-names=1"]);
+    server.admin(
+        "CREATE DATABASE Shop; CREATE TABLE Shop.Orders (Id INT PRIMARY KEY, State VARCHAR(9));
+         CREATE TABLE Shop.Users (id INT PRIMARY KEY); CREATE TABLE Shop.Log (id INT PRIMARY KEY);
+         INSERT INTO shop.orders VALUES (1, 'open'), (2, 'Draft'), (3, 'draft');
+         INSERT INTO shop.users VALUES (1); INSERT INTO shop.log VALUES (1);",
+    );
+    let filter: Filter =
+        "exclude: *.*, include: SHOP./^Ord/, include: Shop.USERS, exclude: Shop.Orders.STATE=draft"
+            .parse()
+            .unwrap();
+    let selection = database("SHOP").filtered(filter.clone());
+    let mut run = server.run(selection).mode(Mode::Both);
+    let source = headwater_mysql::MysqlSource::new(run.settings.clone());
+    assert!(source.folds_names().await.unwrap());
+    run.options.rows = Some(headwater_core::engine::RowFilter {
+        filter: filter.folded(),
+        updates: headwater_core::filter::Updates::Split,
+        text_of: headwater_format::maxwell::push_java_text,
+    });
+    let mut rows = shorts(&run.go().await.ok());
+    rows.sort();
+    let copied = [
+        r#"bootstrap orders {"Id":1,"State":"open"}"#,
+        // Values are compared as they are.
+        r#"bootstrap orders {"Id":2,"State":"Draft"}"#,
+        r#"bootstrap users {"id":1}"#,
+    ];
+    assert_eq!(rows, copied);
+    server.admin("INSERT INTO Shop.ORDERS VALUES (4, 'draft'), (5, 'new'); INSERT INTO shop.Log VALUES (2); INSERT INTO shop.Users VALUES (2)");
+    let lines = shorts(&run.go().await.ok());
+    assert_eq!(
+        lines[3..],
+        [
+            r#"insert orders {"Id":5,"State":"new"}"#,
+            r#"insert users {"id":2}"#
+        ]
+    );
+}
+
 async fn a_timestamp_is_not_null_where_server_or_session_say_so(flavor: Flavor) {
     let statements = |on: &str| {
         format!(
@@ -69,6 +111,7 @@ async fn a_timestamp_is_not_null_where_server_or_session_say_so(flavor: Flavor) 
 }
 
 on_every_server!(
+    filters_name_tables_in_any_letter_case_where_the_server_folds_them,
     names_in_any_letter_case_are_one_where_the_server_folds_them,
     a_timestamp_is_not_null_where_server_or_session_say_so,
 );
