@@ -64,7 +64,13 @@ pub(crate) fn replica(text: &str, source: &ConnectOptions) -> Result<ConnectOpti
         options
     } else {
         // Whatever a host may look like, an IPv6 address included, is read as a URL has it.
-        let parsed = ConnectOptions::from_url(&format!("mysql://x@{text}/"))?;
+        // What cannot be read is not repeated: it may hold a password.
+        let parsed = ConnectOptions::from_url(&format!("mysql://x@{text}/")).map_err(|_| {
+            super::misused(
+                "this is no address of a replica",
+                "write HOST, HOST:PORT, or mysql://USER:PASSWORD@HOST:PORT",
+            )
+        })?;
         ConnectOptions {
             address: parsed.address,
             ..source.clone()

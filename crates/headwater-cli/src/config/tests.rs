@@ -184,7 +184,10 @@ fn a_limit_of_a_lag_needs_replicas_and_those_addresses() {
     shop.yaml:2:25: the lag of replicas is limited, and none is named
       add `replicas:` with their addresses: `- db2:3306`
     ");
-    insta::assert_snapshot!(said("bootstrap:\n  load:\n    replica_lag_s: 5\n    replicas: [db2, 'db3:x']\n"), @"");
+    insta::assert_snapshot!(said("bootstrap:\n  load:\n    replica_lag_s: 5\n    replicas: [db2, 'db3:x']\n"), @r"
+    shop.yaml:4:21: this is no address of a replica
+      write HOST, HOST:PORT, or mysql://USER:PASSWORD@HOST:PORT
+    ");
 }
 
 #[test]

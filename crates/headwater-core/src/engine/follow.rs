@@ -111,25 +111,16 @@ impl<'a, S: Source> Attempt<'a, S> {
         self.set_target(until.clone());
         let bootstraps = self.bootstraps.clone();
         let mut pace = Pace::new();
-        let interval = self.shared.options.load_interval;
-        let mut load: LoadWatch<'a> = LoadWatch::new(interval, self.shared.progress);
+        let mut load = LoadWatch::new(self.shared.options.load_interval, self.shared.progress);
         let mut chunk: Option<Chunk<'a, S::Position>> = None;
         loop {
             if chunk.is_none() && pace.not_before <= Instant::now() {
-                let source: &'a S = self.shared.source;
                 let wanted = self.next_chunk(&mut pace, &mut load);
-                chunk = wanted.map(|wanted| Chunk::begin(source, wanted));
+                chunk = wanted.map(|wanted| Chunk::begin(self.shared.source, wanted));
             }
             let mut batch = self.writer.pool.take();
             let live = super::stream::opened(&mut self.live)?;
-            let wakes = if chunk.is_none() {
-                let now = Instant::now();
-                // One that is due already waits for a boundary of the log.
-                let due = load.due().filter(|due| *due > now);
-                Some(pace.not_before).filter(|at| *at > now).or(due)
-            } else {
-                None
-            };
+            let not_before = chunk.is_none().then_some(pace.not_before);
             let step = tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
@@ -146,11 +137,7 @@ impl<'a, S: Source> Attempt<'a, S> {
                     self.drop_aborted(&mut chunk, until.as_ref());
                     continue;
                 }
-                () = load.measured() => {
-                    self.writer.pool.give(batch);
-                    continue;
-                }
-                () = tokio::time::sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {
+                () = load.changed(not_before) => {
                     self.writer.pool.give(batch);
                     continue;
                 }

@@ -91,8 +91,27 @@ impl<'a> LoadWatch<'a> {
         is_recent && self.measuring.is_none() && GAUGES.iter().all(is_asked)
     }
 
+    /// Waits until something may be read that was not to be before: from `not_before` on, once the load was measured, or when it
+    /// is to be measured again. While a chunk is read there is no `not_before`, and only what is being measured is waited for.
+    /// Cancel-safe.
+    pub(super) async fn changed(&mut self, not_before: Option<Instant>) {
+        let Some(not_before) = not_before else {
+            return self.measured().await;
+        };
+        let now = Instant::now();
+        // What is due already waits for a boundary of the log.
+        let due = self.due().filter(|due| *due > now);
+        let Some(at) = Some(not_before).filter(|at| *at > now).or(due) else {
+            return self.measured().await;
+        };
+        tokio::select! {
+            () = self.measured() => {}
+            () = tokio::time::sleep_until(at) => {}
+        }
+    }
+
     /// Takes what is being measured. Cancel-safe; pending as long as nothing is.
-    pub(super) async fn measured(&mut self) {
+    async fn measured(&mut self) {
         let Some(measuring) = &mut self.measuring else {
             return std::future::pending().await;
         };
@@ -105,7 +124,7 @@ impl<'a> LoadWatch<'a> {
     }
 
     /// When to look again, where something is held back.
-    pub(super) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
         let at = self.at.filter(|_| self.holds && self.measuring.is_none());
         at.map(|at| at + self.interval)
     }
