@@ -193,6 +193,22 @@ fn each_metric_of_a_real_run_moves_or_is_known_to_stand() {
         run.until(&name, FREELY, |count| count == 1);
     }
     run.until("headwater_notices_total", FREELY, |count| count > 0);
+    // And one that waits for less than what asks: the server runs at least that statement.
+    let body = r#"{"tables":["scraped.users"],"limits":{"load":{"threads_running":0}}}"#;
+    let (code, text) = ask(run.port, "POST /bootstraps", TOKEN, body);
+    assert_eq!(code, 201, "{text}");
+    run.until("headwater_bootstrap_waits{id=\"3\"}", FREELY, |waits| {
+        waits == 1
+    });
+    let list = headwater()
+        .args(["bootstrap", "list"])
+        .current_dir(run.folder.path())
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("waits: threads running "), "{list}");
+    let (code, text) = ask(run.port, "DELETE /bootstraps/3", TOKEN, "");
+    assert_eq!(code, 200, "{text}");
     assert_eq!(run.scrape()["headwater_queue_batches"], 0);
     judge(&run.seen);
 }
