@@ -62,6 +62,9 @@ pub(crate) enum Command {
         override_usage = "headwater bootstrap [OPTIONS] <TABLE>...\n       headwater bootstrap [OPTIONS] <COMMAND>"
     )]
     Bootstrap(Bootstrap),
+    /// Show the rows that a sink refused, and bring them in again once their cause is mended.
+    #[command(override_usage = "headwater dead-letters <COMMAND> --config <FILE>")]
+    DeadLetters(DeadLetters),
     /// Compare the source with Apache IoTDB, and list the rows that differ. Nothing is written to either.
     #[command(override_usage = "headwater verify [OPTIONS] --config <FILE>")]
     Verify(Verify),
@@ -310,6 +313,41 @@ pub(crate) struct Throttle {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DeadLetters {
+    #[command(subcommand)]
+    pub(crate) action: DeadLettersAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersAction {
+    /// Show the letters that are open, each with its reason.
+    List(ListLetters),
+    /// Read the rows of the open letters again, at their place in the stream: by the run that uses the checkpoint, or, where none
+    /// does, by this process, which goes on as a run would until that is done. Letters whose rows are written are settled.
+    Replay(ReplayLetters),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListLetters {
+    /// The configuration file of the run.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The whole letters, one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayLetters {
+    /// The configuration file of the run.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Read a table whole where its letters' rows cannot be found by a key.
+    #[arg(long)]
+    pub(crate) whole_tables: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct FromMaxwell {
     /// Maxwell's config.properties.
     #[arg(value_name = "FILE")]
@@ -400,7 +438,9 @@ impl Command {
             Self::Cdc(cdc) => Some(&cdc.source),
             Self::Status(status) => Some(&status.source),
             Self::Verify(verify) => Some(&verify.source),
-            Self::Bootstrap(_) | Self::FromMaxwell(_) | Self::Schema(_) => None,
+            Self::Bootstrap(_) | Self::DeadLetters(_) | Self::FromMaxwell(_) | Self::Schema(_) => {
+                None
+            },
         }
     }
 }

@@ -26,6 +26,10 @@ pub struct BootstrapRequest {
     /// A condition in the source's own language that bounds each table's rows.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// Whether each table is read in one piece, and not range by range: for a condition that few rows meet and an index finds,
+    /// such as a list of keys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
     /// A remark that goes into every event of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

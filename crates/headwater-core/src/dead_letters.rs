@@ -3,9 +3,14 @@
 //!
 //! A row counts as acknowledged only once its letter is on the disk ([`DeadLetters::sync`]). After a crash the same row may be
 //! refused again and stand there twice.
+//!
+//! A letter is *settled* once its row was read again and written. Nothing is taken out of the file for it, to which a run may be
+//! appending: which letters are settled stands in a journal beside it ([`Settled`]).
+
+mod settled;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +21,8 @@ use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::TableName;
 use crate::value::Cell;
+
+pub use settled::{Place, Settled};
 
 /// A row that was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +53,8 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens the file, or makes it. What stands there stays; a line that a crash cut short is ended.
+    /// Opens the file, or makes it. What stands there stays; a line that a crash cut short is taken out: its row was not
+    /// acknowledged, and is refused again.
     ///
     /// # Errors
     /// `Storage`.
@@ -58,9 +66,7 @@ impl DeadLetters {
             .create(true)
             .open(path)
             .map_err(failed)?;
-        if !ends_a_line(&mut file).map_err(failed)? {
-            file.write_all(b"\n").map_err(failed)?;
-        }
+        end_at_a_line(&mut file).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -107,31 +113,70 @@ impl DeadLetters {
     }
 }
 
-/// Reads all letters of a file.
+/// A letter, and the line that it stands on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Which line that is.
+    pub place: Place,
+    /// Its number, from 1.
+    pub line: u64,
+    /// The letter.
+    pub letter: Letter,
+}
+
+/// Gives all letters of a file to `visit`, in the order in which they were written, and says where the last of them ends. A last
+/// line without an end is passed over: its row does not count as acknowledged yet, so it comes again.
 ///
 /// # Errors
-/// `NotFound`, `Storage`, `Malformed` with the line.
-pub fn read(path: &Path) -> Result<Vec<Letter>> {
-    let text = std::fs::read_to_string(path).map_err(|cause| match cause.kind() {
+/// `NotFound`, `Storage`, `Malformed` with the line; and those of `visit`.
+pub fn walk(path: &Path, mut visit: impl FnMut(Kept) -> Result<()>) -> Result<u64> {
+    let failed = |cause: std::io::Error| match cause.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(ErrorKind::NotFound, "there is no such file of dead letters")
                 .with("file", path.display())
         }
         _ => storage(path, "reading dead letters", cause),
-    })?;
-    let lines = text.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.is_empty());
-    lines
-        .map(|(at, line)| {
-            serde_json::from_str(line).map_err(|cause| {
+    };
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let (mut offset, mut line) = (0, 0);
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let bytes = file.read_until(b'\n', &mut text).map_err(failed)? as u64;
+        if text.pop() != Some(b'\n') {
+            return Ok(offset);
+        }
+        line += 1;
+        if !text.is_empty() {
+            let letter = serde_json::from_slice(&text).map_err(|cause| {
                 Error::new(ErrorKind::Malformed, "a line is no dead letter")
                     .with("file", path.display())
-                    .with("line", at + 1)
-                    .hint("a crash may have cut it short: remove the line; its row is refused again after the restart")
+                    .with("line", line)
+                    .hint("mend the line from a copy of the file, or remove it, and with it what is known of its row; letters behind it that were settled then count as open again")
                     .caused_by(cause)
-            })
-        })
-        .collect()
+            })?;
+            let place = Place::of(offset, &text);
+            visit(Kept {
+                place,
+                line,
+                letter,
+            })?;
+        }
+        offset += bytes;
+    }
+}
+
+/// Reads all letters of a file, settled or not.
+///
+/// # Errors
+/// As those of [`walk`].
+pub fn read(path: &Path) -> Result<Vec<Letter>> {
+    let mut letters = Vec::new();
+    walk(path, |kept| {
+        letters.push(kept.letter);
+        Ok(())
+    })?;
+    Ok(letters)
 }
 
 impl Letter {
@@ -193,15 +238,31 @@ pub fn json(cell: Cell<'_>) -> Value {
     String::from_utf8_lossy(&text).into()
 }
 
-fn ends_a_line(file: &mut File) -> std::io::Result<bool> {
-    use std::io::{Read, Seek, SeekFrom};
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(true);
+/// Lets the file end with a whole line. What else stands at its end is cut off, but for a letter that only lacks the line's end.
+fn end_at_a_line(file: &mut File) -> std::io::Result<()> {
+    const STEP: u64 = 64 * 1024;
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut tail = Vec::new();
+    let mut from = end;
+    while from > 0 && !tail.contains(&b'\n') {
+        let start = from.saturating_sub(STEP);
+        file.seek(SeekFrom::Start(start))?;
+        let mut piece = Vec::new();
+        Read::by_ref(file).take(from - start).read_to_end(&mut piece)?;
+        piece.append(&mut tail);
+        tail = piece;
+        from = start;
     }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
+    let whole = tail.iter().rposition(|byte| *byte == b'\n');
+    let torn = &tail[whole.map_or(0, |at| at + 1)..];
+    if torn.is_empty() {
+        return Ok(());
+    }
+    if serde_json::from_slice::<Letter>(torn).is_ok() {
+        file.seek(SeekFrom::End(0))?;
+        return file.write_all(b"\n");
+    }
+    file.set_len(end - torn.len() as u64)
 }
 
 fn storage(path: &Path, operation: &'static str, cause: std::io::Error) -> Error {
@@ -232,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_read_back_and_a_torn_line_is_told() {
+    fn letters_are_read_back_and_damage_is_told() {
         let folder = std::env::temp_dir().join(format!("dead-letters-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("letters.jsonl");
@@ -242,16 +303,24 @@ mod tests {
             letters.sync().unwrap();
         }
         assert_eq!(read(&path).unwrap(), [letter(0), letter(1)]);
+        // A crash in the middle of a line: the letter was not acknowledged, and comes again.
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.truncate(text.len() - 5);
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(read(&path).unwrap(), [letter(0)]);
         let mut letters = DeadLetters::open(&path).unwrap();
         letters.push(&letter(2)).unwrap();
         letters.sync().unwrap();
-        let error = read(&path).unwrap_err();
-        assert!(error.to_string().contains("line"), "{error}");
+        assert_eq!(read(&path).unwrap(), [letter(0), letter(2)]);
+        // One that lacks its line's end only is kept.
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 3, "{text}");
+        std::fs::write(&path, text.trim_end()).unwrap();
+        drop(DeadLetters::open(&path).unwrap());
+        assert_eq!(read(&path).unwrap(), [letter(0), letter(2)]);
+        // Damage anywhere else is told, with its line.
+        std::fs::write(&path, text.replacen("iotdb", "io\"tdb", 1)).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(error.to_string().contains("line 1"), "{error}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

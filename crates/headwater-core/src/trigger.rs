@@ -93,6 +93,7 @@ impl Trigger {
         let request = BootstrapRequest {
             tables: vec![format!("{database}.{table}")],
             condition: part(self.columns.condition),
+            at_once: false,
             comment: part(self.columns.comment),
             limits: Limits::default(),
             origin: Some(origin),

@@ -11,6 +11,7 @@ pub mod config;
 pub mod decode;
 pub mod error;
 pub mod gtid;
+pub mod keys;
 pub mod live;
 mod load;
 pub mod position;

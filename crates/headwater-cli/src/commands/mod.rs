@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod check;
+mod dead_letters;
 mod from_maxwell;
 mod mappings;
 mod run;
@@ -68,6 +69,9 @@ async fn command(
             *format = console.format();
             return verify::run(&prepared, verify, &console).await;
         }
+        Command::DeadLetters(letters) => {
+            return dead_letters::run(letters, arguments.said, format, lookup).await;
+        }
         Command::Status(status) => return status::run(status, lookup).await,
         Command::FromMaxwell(old) => {
             let console = console(arguments.said, Log::default());
@@ -101,7 +105,7 @@ impl Surroundings {
 }
 
 /// Takes standard error over, as the flags say, else the file.
-fn console(said: Said, log: Log) -> Arc<Console> {
+pub(crate) fn console(said: Said, log: Log) -> Arc<Console> {
     Console::start(Wishes {
         format: said.log_format.or(log.format).unwrap_or(LogFormat::Text),
         level: said.log_level.or(log.level).unwrap_or(LogLevel::Info),

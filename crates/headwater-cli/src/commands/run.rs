@@ -35,10 +35,18 @@ const COMES_AGAIN: &str = "what was not acknowledged comes again with the next r
 
 /// Runs, from the checkpoint or the beginning, to the end or a signal.
 pub(crate) async fn run(settings: &Settings, console: &Arc<Console>) -> Result<Exit> {
+    until(settings, console, CancellationToken::new()).await
+}
+
+/// The same, and to `stop` at the latest.
+pub(crate) async fn until(
+    settings: &Settings,
+    console: &Arc<Console>,
+    stop: CancellationToken,
+) -> Result<Exit> {
     let source = source::open_for_run(settings);
     let store = store(settings)?;
     announce(settings, store.as_ref())?;
-    let stop = CancellationToken::new();
     signals::watch(Arc::clone(console), stop.clone())?;
     let (sink, counts) = sink(settings, console)?;
     let progress = Arc::new(Progress::default());

@@ -19,6 +19,10 @@ pub(crate) struct NewBootstrap {
     /// An SQL condition that bounds each table's rows.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub(crate) condition: Option<String>,
+    /// Whether each table is read in one piece, and not range by range: for a condition that few rows meet and an index finds,
+    /// such as a list of keys. False if not given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) at_once: bool,
     /// A remark that goes into every event of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) comment: Option<String>,
@@ -143,6 +147,7 @@ impl From<NewBootstrap> for BootstrapRequest {
             condition: new.condition,
             comment: new.comment,
             limits: new.limits.into(),
+            at_once: new.at_once,
             origin: new.origin,
             not_before_s: new.not_before_s,
         }

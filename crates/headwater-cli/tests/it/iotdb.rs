@@ -10,7 +10,7 @@ use super::command::run_in;
 use super::server::server;
 
 /// The file of the migration, with every key that its job knows; values are this test's.
-fn config(name: &str, more: &str) -> String {
+pub(super) fn config(name: &str, more: &str) -> String {
     let mysql_port = port_of(name);
     let (host, port) = iotdb();
     format!(
@@ -64,19 +64,19 @@ iotdb:
     )
 }
 
-fn port_of(database: &str) -> u16 {
+pub(super) fn port_of(database: &str) -> u16 {
     let url = server().url("root", "", database);
     let (address, _) = url.rsplit_once('/').unwrap();
     address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-fn iotdb() -> (String, u16) {
+pub(super) fn iotdb() -> (String, u16) {
     let address = headwater_servers::iotdb::shared().unwrap();
     let (host, port) = address.rsplit_once(':').unwrap();
     (host.to_owned(), port.parse().unwrap())
 }
 
-fn ask(statement: &str) -> Rows {
+pub(super) fn ask(statement: &str) -> Rows {
     let (host, port) = iotdb();
     let options = IotdbOptions::new(vec![Address { host, port }], Vec::new());
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -84,7 +84,7 @@ fn ask(statement: &str) -> Rows {
 }
 
 /// Each row as `time pump: pressure kind operator flow`.
-fn points(name: &str) -> Vec<String> {
+pub(super) fn points(name: &str) -> Vec<String> {
     let statement =
         format!("SELECT pressure, kind, operator, flow FROM root.{name}.** ALIGN BY DEVICE");
     let rows = ask(&statement);
@@ -127,7 +127,7 @@ fn plant(name: &str) {
 }
 
 /// A statement that may find nothing to do.
-fn ask_if_there(statement: &str) {
+pub(super) fn ask_if_there(statement: &str) {
     let (host, port) = iotdb();
     let options = IotdbOptions::new(vec![Address { host, port }], Vec::new());
     let runtime = tokio::runtime::Runtime::new().unwrap();

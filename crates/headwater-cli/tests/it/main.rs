@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod command;
+mod dead_letters;
 mod deploy;
 mod events;
 mod failures;

@@ -26,6 +26,9 @@ use crate::source::{Source, TableInfo};
 /// Bootstraps that are over and still listed.
 const OVER_MAX: usize = 100;
 
+/// What is kept of the condition of one that is over and was read at once.
+const LIST_CHARS_MAX: usize = 200;
+
 /// What becomes of a bootstrap. Changes of different bootstraps and tables commute.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
@@ -175,6 +178,14 @@ fn conclude(bootstrap: &mut Bootstrap, at_s: u64) {
         .filter_map(|table| Some(format!("{}: {}", table.copy.name, table.failed.as_ref()?)))
         .collect();
     bootstrap.ended_at_s = Some(at_s);
+    if bootstrap.request.at_once
+        && let Some(condition) = &mut bootstrap.request.condition
+        && let Some((end, _)) = condition.char_indices().nth(LIST_CHARS_MAX)
+    {
+        // A list of keys need not stand in every checkpoint from now on.
+        condition.truncate(end);
+        condition.push('…');
+    }
     bootstrap.state = if failures.is_empty() {
         BootstrapState::Done
     } else {
@@ -314,9 +325,15 @@ impl Bootstraps {
         writer: &WriterHandle<S::Position>,
     ) -> Result<Bootstrap> {
         if let Some(origin) = &request.origin
-            && let Some(known) = self.look(|list| of_origin(list, origin))
+            && self.look(|list| of_origin(list, origin)).is_some()
         {
-            return Ok(known);
+            // What is answered is in the checkpoint: behind it lies all that was sent to the writer before.
+            writer.save(Note::Nothing).await?;
+            let known = self.look(|list| of_origin(list, origin));
+            return known.ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, "the bootstrap is forgotten by now")
+                    .with("origin", origin)
+            });
         }
         source.can_measure(&request.limits.load.unwrap_or_default())?;
         let tables = chosen(&request, &source.tables().await?, filter)?;

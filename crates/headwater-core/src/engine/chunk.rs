@@ -56,7 +56,8 @@ pub(super) struct Wanted<P> {
     pub(super) condition: Option<String>,
     /// It begins where the range does.
     pub(super) range: KeyRange,
-    pub(super) rows: u64,
+    /// About how many of its rows are read; none: all of them.
+    pub(super) rows: Option<u64>,
     /// The stream has emitted everything up to here.
     pub(super) at_least: P,
 }

@@ -262,7 +262,7 @@ impl<'a, S: Source> Attempt<'a, S> {
             key_columns: copy.key_columns.clone(),
             condition: condition.map(str::to_owned),
             range: copy.coverage.first_unread().unwrap_or_default(),
-            rows: pace.rows,
+            rows: Some(pace.rows),
             at_least: at_least.clone(),
         };
         // First copies first: a bootstrap of a table that is not yet covered would be told nothing of its changes.
@@ -290,8 +290,10 @@ impl<'a, S: Source> Attempt<'a, S> {
             });
             let bootstraps = tables.map(|(found, table)| {
                 let condition = found.request.condition.as_deref();
+                let mut wanted = wanted(Of::Bootstrap(found.id), &table.copy, condition);
+                wanted.rows = wanted.rows.filter(|_| !found.request.at_once);
                 Candidate {
-                    wanted: wanted(Of::Bootstrap(found.id), &table.copy, condition),
+                    wanted,
                     limits: found.request.limits.load.unwrap_or(load_max),
                 }
             });

@@ -181,7 +181,7 @@ impl<S: Source> Attempt<'_, S> {
             &mut reader,
             name,
             &mut range,
-            self.shared.options.chunk_rows,
+            Some(self.shared.options.chunk_rows),
         )
         .await;
         reader.close().await;
@@ -385,9 +385,11 @@ pub(super) async fn fill<R: SnapshotReader>(
     reader: &mut R,
     table: &TableName,
     range: &mut KeyRange,
-    chunk_rows: u64,
+    chunk_rows: Option<u64>,
 ) -> Result<(Batch, R::Position)> {
-    if let Some(bound) = reader.plan(table, range, chunk_rows).await? {
+    if let Some(rows) = chunk_rows
+        && let Some(bound) = reader.plan(table, range, rows).await?
+    {
         range.up_to = Some(bound);
     }
     let split = Split {

@@ -155,6 +155,7 @@ fn new(request: &Request) -> Result<NewBootstrap> {
         condition: request.condition.clone(),
         comment: request.comment.clone(),
         limits: rate::limits(&request.rate)?,
+        at_once: false,
         origin: None,
         not_before_s: request.at.as_deref().map(at::seconds).transpose()?,
     })
