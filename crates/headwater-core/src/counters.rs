@@ -2,8 +2,9 @@
 //! pages. Nothing here is touched more often than once a batch.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::batch::{Batch, ChangeKind};
 use crate::clock;
@@ -126,6 +127,23 @@ pub struct Counters {
     lag_s: AtomicU64,
     lag_bytes: AtomicU64,
     heard_at_s: AtomicU64,
+    sink: OnceLock<SinkCounts>,
+}
+
+/// Says what a sink counts by itself, by name: how often since the process began.
+pub struct SinkCounts(Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>);
+
+impl SinkCounts {
+    /// With what says them.
+    pub fn new(say: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) -> Self {
+        Self(Box::new(say))
+    }
+}
+
+impl fmt::Debug for SinkCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries((self.0)()).finish()
+    }
 }
 
 impl Default for Counters {
@@ -145,6 +163,7 @@ impl Default for Counters {
             lag_s: AtomicU64::new(UNKNOWN),
             lag_bytes: AtomicU64::new(UNKNOWN),
             heard_at_s: AtomicU64::new(UNKNOWN),
+            sink: OnceLock::new(),
         }
     }
 }
@@ -181,6 +200,17 @@ impl Counters {
     #[must_use]
     pub fn batch_bytes(&self) -> &Histogram<6> {
         &self.batch_bytes
+    }
+
+    /// What the sink counts by itself; empty if it does not.
+    #[must_use]
+    pub fn sink(&self) -> Vec<(&'static str, u64)> {
+        self.sink.get().map_or_else(Vec::new, |counts| (counts.0)())
+    }
+
+    /// The sink counts by itself, from now on. Only the first one that says so is asked.
+    pub fn set_sink(&self, counts: SinkCounts) {
+        let _ = self.sink.set(counts);
     }
 
     /// Batches that wait for the sink, and their bytes.

@@ -56,6 +56,7 @@ const TAIL: &str = "
 | `kind` | `bootstrap`, `insert`, `update`, `delete`, `truncate`, `ddl` |
 | `database`, `table` | a table's; of the tables after the first 2,000, `(others)` |
 | `error` | the kind of the error, as [exit codes](exit-codes.md) list them |
+| `what` | of IoTDB: `rows` and `points` that were written, `nulls` that are none, rows `without_a_point`, `refused` rows, `duplicates`, `updates_ignored`, `deletes_ignored`, rows `deleted`, `delete_calls`, `unmapped` rows, `retries` of calls |
 | `state` | of tables: `left`, `done`, and of a bootstrap's `failed`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
 | `id` | the number of a bootstrap, as `headwater bootstrap list` shows it |
 | `gauge` | of the source's load: `threads_running`, `history_length`, `replica_lag_seconds` |
@@ -69,6 +70,7 @@ const TAIL: &str = "
 | `headwater_lag_seconds` grows | more is written at the source than goes out, or the sink lets nothing through: then `headwater_queue_batches` stays at its bound |
 | `headwater_lag_bytes` stays above 0 while `headwater_rows_total` stands still | the log is read, and all of it is of tables that are not followed, or one transaction is very large |
 | `headwater_checkpoint_age_seconds` grows while rows go out | a crash now would repeat that much; a table without a key is being copied, or the disk is full |
+| `headwater_sink_total{what=\"refused\"}` grows | rows go to the dead letters: `headwater dead-letters list` says why |
 | `headwater_bootstraps{state=\"failed\"} > 0` | `headwater bootstrap list` says why |
 ";
 

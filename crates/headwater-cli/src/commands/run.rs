@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::bootstrap::{self, Commands};
+use headwater_core::counters::SinkCounts;
 use headwater_core::engine::{self, Ended, Mode, Start, Summary};
 use headwater_core::filter::Updates;
 use headwater_core::position::HandoffToken;
@@ -50,6 +51,10 @@ pub(crate) async fn until(
     signals::watch(Arc::clone(console), stop.clone())?;
     let (sink, counts) = sink(settings, console)?;
     let progress = Arc::new(Progress::default());
+    if let Some(counts) = counts.clone() {
+        let say = SinkCounts::new(move || counts.counted().by_word());
+        progress.counters().set_sink(say);
+    }
     let (control, commands) = bootstrap::control();
     let watched = Watched::new(control, Arc::clone(&progress), about(settings));
     let plane = Plane::start(
@@ -382,9 +387,11 @@ fn say_counts(counts: &Counts) {
         nulls = counted.nulls,
         without_a_point = counted.empty,
         refused = counted.refused,
+        duplicates = counted.duplicates,
         updates_ignored = counted.ignored_updates,
         deletes_ignored = counted.ignored_deletes,
         deleted = counted.deleted,
+        retries = counted.retries,
         "written to IoTDB"
     );
 }

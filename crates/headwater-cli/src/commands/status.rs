@@ -180,6 +180,13 @@ fn live_text(live: &StatusView) -> String {
         let _ = write!(flow, " ({} of log)", HumanBytes(bytes));
     }
     row("sent", &flow);
+    let counts = live.sink_counts.iter().filter(|(_, count)| **count > 0);
+    let counts: Vec<String> = counts
+        .map(|(what, count)| format!("{} {}", what.replace('_', " "), HumanCount(*count)))
+        .collect();
+    if !counts.is_empty() {
+        row("counted", &counts.join(", "));
+    }
     if let Some(failure) = &live.failure {
         let retries: u64 = live.retries.values().sum();
         row(

@@ -394,7 +394,10 @@ pub(crate) struct StatusView {
     pub(crate) notices: u64,
     /// Failures that were waited out and tried again, by kind of error.
     pub(crate) retries: BTreeMap<String, u64>,
-    /// The last of them.
+    /// What became of rows, as the sink counts it by itself: IoTDB's says `points`, `nulls`, `refused` and the like.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) sink_counts: BTreeMap<String, u64>,
+    /// The last failure that was waited out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<FailureView>,
     /// The tables of the first copy.

@@ -133,6 +133,9 @@ impl Watched {
             retries: (counters.retries().into_iter())
                 .map(|(kind, count)| (kind.to_owned(), count))
                 .collect(),
+            sink_counts: (counters.sink().into_iter())
+                .map(|(what, count)| (what.to_owned(), count))
+                .collect(),
             failure: self.failure(),
             tables: self.tables(),
             flow: self.flow(),

@@ -213,8 +213,11 @@ fn each_metric_of_a_real_run_moves_or_is_known_to_stand() {
     judge(&run.seen);
 }
 
+/// Of a sink that counts by itself; `iotdb` looks at it.
+const OF_SINKS: &str = "headwater_sink_total";
+
 fn judge(seen: &BTreeMap<String, BTreeSet<u64>>) {
-    for metric in ALL {
+    for metric in ALL.iter().filter(|metric| metric.name != OF_SINKS) {
         let of_it = seen.iter().filter(|(name, _)| {
             let name = name.split('{').next().unwrap();
             let rest = name.strip_prefix(metric.name);

@@ -29,6 +29,7 @@ pub fn render(progress: &Progress, now_s: u64, version: &str) -> String {
     let last_change = Some(progress.last_change_s()).filter(|at| *at > 0);
     page.one(&names::LAST_CHANGE, last_change);
     flow(&mut page, counters);
+    sink(&mut page, counters);
     health(&mut page, counters, now_s);
     copy(&mut page, progress);
     bootstraps(&mut page, &progress.bootstraps());
@@ -54,6 +55,13 @@ fn flow(page: &mut Page, counters: &Counters) {
     let (batches, bytes) = counters.queue();
     page.begin(&names::QUEUE_BATCHES).sample(&[], batches);
     page.begin(&names::QUEUE_BYTES).sample(&[], bytes);
+}
+
+fn sink(page: &mut Page, counters: &Counters) {
+    page.begin(&names::SINK);
+    for (what, count) in counters.sink() {
+        page.sample(&[what], count);
+    }
 }
 
 fn health(page: &mut Page, counters: &Counters, now_s: u64) {

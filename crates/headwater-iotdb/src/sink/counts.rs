@@ -2,96 +2,65 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+macro_rules! counts {
+    ($($of:ident $field:ident $word:literal: $help:literal;)+) => {
+        /// The counters at one moment.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Counted {
+            $(#[doc = $help] pub $field: u64,)+
+        }
+
+        /// What is counted.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) enum Of {
+            $($of,)+
+        }
+
+        /// How many there are.
+        const COUNTS: usize = [$($word),+].len();
+
+        impl Counts {
+            /// The numbers now.
+            #[must_use]
+            pub fn counted(&self) -> Counted {
+                let of = |what: Of| self.0[what as usize].load(Ordering::Relaxed);
+                Counted {
+                    $($field: of(Of::$of),)+
+                }
+            }
+        }
+
+        impl Counted {
+            /// All of them, by the words for logs, status pages and metrics.
+            #[must_use]
+            pub fn by_word(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($word, self.$field)),+]
+            }
+        }
+    };
+}
+
 /// Counters of a sink, since it was made. Rows that are written again after a failure count again.
 #[derive(Debug, Default)]
-pub struct Counts {
-    rows: AtomicU64,
-    points: AtomicU64,
-    nulls: AtomicU64,
-    empty: AtomicU64,
-    refused: AtomicU64,
-    ignored_updates: AtomicU64,
-    ignored_deletes: AtomicU64,
-    deleted: AtomicU64,
-    unmapped: AtomicU64,
-    retries: AtomicU64,
-}
+pub struct Counts([AtomicU64; COUNTS]);
 
-/// The counters at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
-    /// Rows that were written, in whole.
-    pub rows: u64,
-    /// Values that were written.
-    pub points: u64,
-    /// NULLs, which are no points.
-    pub nulls: u64,
-    /// Rows without a value in any measurement, of which nothing is written.
-    pub empty: u64,
-    /// Rows that were refused.
-    pub refused: u64,
-    /// Updates that the policy leaves alone.
-    pub ignored_updates: u64,
-    /// Deletes, and tables emptied, that the policy leaves alone.
-    pub ignored_deletes: u64,
-    /// Rows whose points, or some of them, were deleted.
-    pub deleted: u64,
-    /// Rows of tables without a mapping.
-    pub unmapped: u64,
-    /// Calls that were tried again.
-    pub retries: u64,
-}
-
-/// What is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Of {
-    Rows,
-    Points,
-    Nulls,
-    Empty,
-    Refused,
-    IgnoredUpdates,
-    IgnoredDeletes,
-    Deleted,
-    Unmapped,
-    Retries,
+counts! {
+    Rows rows "rows": "Rows that were written, in whole.";
+    Points points "points": "Values that were written.";
+    Nulls nulls "nulls": "NULLs, which are no points.";
+    Empty empty "without_a_point": "Rows without a value in any measurement, of which nothing is written.";
+    Refused refused "refused": "Rows that were refused.";
+    Duplicates duplicates "duplicates": "Rows written to a place where another row was, where the mapping lets the last one win.";
+    IgnoredUpdates ignored_updates "updates_ignored": "Updates that the policy leaves alone.";
+    IgnoredDeletes ignored_deletes "deletes_ignored": "Deletes, and tables emptied, that the policy or the mapping leaves alone.";
+    Deleted deleted "deleted": "Rows whose points, or some of them, were deleted.";
+    DeleteCalls delete_calls "delete_calls": "Calls that deleted points.";
+    Unmapped unmapped "unmapped": "Rows of tables without a mapping.";
+    Retries retries "retries": "Calls that were tried again.";
 }
 
 impl Counts {
     pub(crate) fn add(&self, what: Of, count: u64) {
-        self.of(what).fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn of(&self, what: Of) -> &AtomicU64 {
-        match what {
-            Of::Rows => &self.rows,
-            Of::Points => &self.points,
-            Of::Nulls => &self.nulls,
-            Of::Empty => &self.empty,
-            Of::Refused => &self.refused,
-            Of::IgnoredUpdates => &self.ignored_updates,
-            Of::IgnoredDeletes => &self.ignored_deletes,
-            Of::Deleted => &self.deleted,
-            Of::Unmapped => &self.unmapped,
-            Of::Retries => &self.retries,
-        }
-    }
-
-    /// The numbers now.
-    #[must_use]
-    pub fn counted(&self) -> Counted {
-        let of = |what| self.of(what).load(Ordering::Relaxed);
-        Counted {
-            rows: of(Of::Rows),
-            points: of(Of::Points),
-            nulls: of(Of::Nulls),
-            empty: of(Of::Empty),
-            refused: of(Of::Refused),
-            ignored_updates: of(Of::IgnoredUpdates),
-            ignored_deletes: of(Of::IgnoredDeletes),
-            deleted: of(Of::Deleted),
-            unmapped: of(Of::Unmapped),
-            retries: of(Of::Retries),
-        }
+        self.0[what as usize].fetch_add(count, Ordering::Relaxed);
     }
 }
