@@ -113,6 +113,19 @@ pub struct Mapping {
     pub timestamp_unit: Option<TimeUnit>,
     /// The columns that are written. Empty: all the others, with the types that fit them.
     pub measurements: Vec<Measurement>,
+    /// Whether rows may share a device and a time.
+    pub duplicates: Duplicates,
+}
+
+/// What holds of rows of one device and one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duplicates {
+    /// There are none: whoever checks refuses the table if there are.
+    #[default]
+    Refuse,
+    /// The last by the source's order wins, value by value. One reader reads in the order of the key, and nothing is deleted:
+    /// nobody could say whether another row stands at the place.
+    Last,
 }
 
 impl Mapping {

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use headwater_core::finding::{Finding, Level};
 use headwater_core::schema::TableSchema;
 use headwater_iotdb::IotdbOptions;
+use headwater_iotdb::config::{Duplicates, Mapping};
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::MysqlSource;
 use headwater_mysql::check::{check, duplicates};
@@ -82,7 +83,7 @@ async fn iotdb(
     }
     for mapping in &options.mappings {
         if let Some(schema) = tables.iter().find(|schema| schema.name == mapping.table) {
-            findings.extend(unique(source, schema, &mapping.place_fields()).await?);
+            findings.extend(unique(source, schema, mapping).await?);
         }
     }
     Ok(findings)
@@ -92,8 +93,9 @@ async fn iotdb(
 async fn unique(
     source: &MysqlSource,
     schema: &TableSchema,
-    fields: &[String],
+    mapping: &Mapping,
 ) -> Result<Option<Finding>, Failure> {
+    let fields = &mapping.place_fields();
     let place = |name: &String| {
         let mut columns = schema.columns.iter();
         columns.position(|column| column.name.eq_ignore_ascii_case(name))
@@ -113,9 +115,11 @@ async fn unique(
     let twice = duplicates(source, &schema.name, fields).await?;
     Ok(Some(match twice {
         None => Finding::ok(name, format!("no two rows have the same {}", fields.join(", "))),
+        Some(found) if mapping.duplicates == Duplicates::Last => Finding::warning(name, found)
+            .expected("the last by the source's order stays, and nothing of the table is deleted in IoTDB (`duplicates: last`)"),
         Some(found) => Finding::failed(name, found)
             .expected("rows with one device and one time are one row in IoTDB: the last one that is written stays")
-            .mend("map more columns to the device, or take the last of each by the table's key: readers: 1"),
+            .mend("map more columns to the device, or let the last one win, in the order of the key and then of the log: `duplicates: last` in the mapping"),
     }))
 }
 

@@ -134,6 +134,18 @@ pub(crate) struct Mapping {
     pub(crate) attributes: Option<Vec<String>>,
     /// The columns that are written. All the others if not given, with the types that fit them.
     pub(crate) measurements: Option<Vec<Measurement>>,
+    /// What holds of rows of one device and one time. `refuse` if not given.
+    pub(crate) duplicates: Option<Duplicates>,
+}
+
+/// What holds of rows of one device and one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Duplicates {
+    /// There are none; `headwater check` fails where it finds any.
+    Refuse,
+    /// The last by the source's order wins: one reader reads by the key, and nothing of the table is ever deleted in IoTDB.
+    Last,
 }
 
 /// One measurement of a device.
@@ -425,6 +437,10 @@ fn mapping(mapping: &Mapping, table: TableName, iotdb: &Iotdb) -> Result<sink::M
                     .unwrap_or_else(|| measurement.name.clone()),
             })
             .collect(),
+        duplicates: match mapping.duplicates {
+            Some(Duplicates::Last) => sink::Duplicates::Last,
+            Some(Duplicates::Refuse) | None => sink::Duplicates::Refuse,
+        },
     })
 }
 

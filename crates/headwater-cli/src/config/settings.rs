@@ -10,6 +10,7 @@ use headwater_core::load::LoadLimits;
 use headwater_core::position::HandoffToken;
 use headwater_format::maxwell;
 use headwater_iotdb::IotdbOptions;
+use headwater_iotdb::config::Duplicates;
 use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
@@ -360,7 +361,7 @@ impl Settings {
             mode: engine::Mode::Both,
             start: StartAt::Now,
             until: engine::Until::Forever,
-            readers: readers.map_or(defaults.readers, usize::from),
+            readers: readers_of(readers, iotdb.as_ref(), &mut remarks),
             stop_within: (file.stop_within_s).map_or(defaults.stop_within, |seconds| {
                 Duration::from_secs(seconds.into())
             }),
@@ -379,6 +380,25 @@ impl Settings {
             origin: file.origin.clone(),
         })
     }
+}
+
+/// How many read side by side: one where the order of rows matters, since of several with one place the last is to be written last.
+fn readers_of(
+    wanted: Option<u16>,
+    iotdb: Option<&IotdbOptions>,
+    remarks: &mut Vec<String>,
+) -> usize {
+    let mut mappings = iotdb.iter().flat_map(|iotdb| &iotdb.mappings);
+    if !mappings.any(|mapping| mapping.duplicates == Duplicates::Last) {
+        return wanted.map_or(engine::Options::default().readers, usize::from);
+    }
+    if wanted.is_some_and(|readers| readers > 1) {
+        remarks.push(
+            "readers has no effect: one reads in the key's order, for a mapping with `duplicates: last`"
+                .to_owned(),
+        );
+    }
+    1
 }
 
 fn until(flag: Option<Until>) -> engine::Until {

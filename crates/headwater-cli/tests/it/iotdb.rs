@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use headwater_iotdb::config::{Address, IotdbOptions};
 use headwater_iotdb::{Rows, Value, query};
+use headwater_servers::{Signal, send_signal};
 
-use super::command::run_in;
+use super::bootstrap::{TOKEN, ask as bootstrap_ask, free_port};
+use super::command::{headwater, run_in};
 use super::server::server;
 
 /// The file of the migration, with every key that its job knows; values are this test's.
@@ -202,6 +206,108 @@ fn the_migrations_own_file_copies_and_then_follows() {
             "1767225604000 pump_3: 1 5 new 1",
         ],
         "overwritten, emptied, moved, and a delete left alone"
+    );
+}
+
+#[test]
+fn what_becomes_of_rows_is_in_metrics_and_status_and_is_said_at_the_end() {
+    let name = "plant_counts";
+    plant(name);
+    server()
+        .sql(&format!(
+            "INSERT INTO {name}.pump_reading VALUES (61, '2026-01-01 00:00:02.000', 2, 5, 1, 'twice', 1), \
+               (70, '2026-01-01', 9, 1, 1, 'refused', 1)"
+        ))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = "  dead_letters: letters.jsonl\n  policy: {delete: delete}\ncheckpoint: c\n";
+    let text = config(name, more);
+    let text = text.replace(
+        "      measurements:",
+        "      duplicates: last\n      measurements:",
+    );
+    fs::write(folder.path().join("config.yaml"), text).unwrap();
+    let (found, _) = run(folder.path(), &["check", "--config", "config.yaml"]);
+    assert!(
+        found.contains("2 rows with") && found.contains("duplicates: last"),
+        "{found}"
+    );
+    // One row is of another type than its series.
+    ask_if_there(&format!("CREATE DATABASE root.{name}"));
+    ask_if_there(&format!(
+        "CREATE TIMESERIES root.{name}.pump_9.pressure WITH DATATYPE=BOOLEAN"
+    ));
+    let port = free_port();
+    let mut child = headwater()
+        .args(["run", "--config", "config.yaml", "--http"])
+        .arg(port.to_string())
+        .current_dir(folder.path())
+        .env("HEADWATER_HTTP_TOKEN", TOKEN)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let status = || -> serde_json::Value {
+        let said = run_in(
+            folder.path(),
+            &["status", "--config", "config.yaml", "--json"],
+        );
+        serde_json::from_str(&said.out).unwrap_or_default()
+    };
+    let wait = |what: &str, is_so: &dyn Fn(&serde_json::Value) -> bool| {
+        let limit = Instant::now() + Duration::from_secs(120);
+        while !is_so(&status()["process"]) {
+            assert!(Instant::now() < limit, "{what}: {}", status());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    wait("it streams", &|process| process["phase"] == "streaming");
+    server()
+        .sql(&format!("DELETE FROM {name}.pump_reading WHERE id = 2"))
+        .unwrap();
+    wait("everything is counted", &|process| {
+        let counts = &process["sink_counts"];
+        let has = |what: &str, count: u64| counts[what].as_u64() >= Some(count);
+        has("deletes_ignored", 1) && has("refused", 1) && has("points", 12)
+    });
+    let (code, metrics) = bootstrap_ask(port, "GET /metrics", TOKEN, "");
+    assert_eq!(code, 200, "{metrics}");
+    let sample = |what: &str| -> u64 {
+        let name = format!("headwater_sink_total{{what=\"{what}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("{what}: {metrics}"))
+            .parse()
+            .unwrap()
+    };
+    let exact = [
+        ("without_a_point", 1),
+        ("nulls", 8),
+        ("refused", 1),
+        ("duplicates", 1),
+        ("deletes_ignored", 1),
+        ("deleted", 0),
+    ];
+    for (what, count) in exact {
+        assert_eq!(sample(what), count, "{what}: {metrics}");
+        assert_eq!(status()["process"]["sink_counts"][what], count, "{what}");
+    }
+    for what in ["updates_ignored", "delete_calls", "unmapped", "retries"] {
+        sample(what);
+    }
+    assert!(sample("rows") >= 4 && sample("points") >= 12, "{metrics}");
+    let shown = run_in(folder.path(), &["status", "--config", "config.yaml"]);
+    assert!(shown.out.contains("duplicates 1"), "{shown:?}");
+    send_signal(child.id(), Signal::Terminate).unwrap();
+    assert!(child.wait().unwrap().success());
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    for count in ["refused=1", "duplicates=1", "deletes_ignored=1"] {
+        assert!(log.contains(count), "{count}: {log}");
+    }
+    let place = format!("SELECT pressure FROM root.{name}.pump_2 WHERE time = 1767225602000");
+    assert_eq!(
+        ask(&place).values,
+        [[Value::Double(1.0)]],
+        "the last of two rows"
     );
 }
 

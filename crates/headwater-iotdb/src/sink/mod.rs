@@ -1,10 +1,12 @@
 //! The sink: rows of mapped tables to tablets, lane by lane.
 
 mod counts;
+mod deletes;
 mod lane;
 mod letters;
 mod nodes;
 mod pending;
+mod places;
 mod send;
 
 #[cfg(test)]
@@ -25,7 +27,9 @@ use tokio::time::Instant;
 pub use counts::{Counted, Counts};
 
 use crate::client::{Rows, Session, SessionOptions};
-use crate::config::{DeletePolicy, Dialect, IotdbOptions, Model, TimeUnit, UpdatePolicy};
+use crate::config::{
+    DeletePolicy, Dialect, Duplicates, IotdbOptions, Model, TimeUnit, UpdatePolicy,
+};
 use crate::convert::Conversion;
 use crate::error;
 use crate::mapping::{Plan, node, quoted};
@@ -35,6 +39,7 @@ use lane::Lane;
 use letters::Letters;
 pub(crate) use nodes::Connection;
 use pending::Delete;
+use places::Places;
 use send::Sender;
 
 /// Batches are cut far below this by the engine; it is no bound of IoTDB's.
@@ -49,6 +54,7 @@ pub struct IotdbSink {
     plans: FxHashMap<SchemaId, Option<Arc<Plan>>>,
     device: String,
     key: Vec<u8>,
+    places: Places,
 }
 
 #[derive(Debug)]
@@ -72,6 +78,7 @@ impl IotdbSink {
             plans: FxHashMap::default(),
             device: String::new(),
             key: Vec::new(),
+            places: Places::default(),
         })
     }
 
@@ -158,6 +165,7 @@ impl IotdbSink {
                 plan,
                 device: &mut self.device,
                 key: &mut self.key,
+                places: &mut self.places,
             };
             applying.apply(&row)?;
         }
@@ -220,6 +228,8 @@ impl Sink for IotdbSink {
         self.open = Some(self.connect().await?);
         // The precision may be another now.
         self.plans.clear();
+        // What is written again after a rewind is no duplicate of itself.
+        self.places = Places::default();
         Ok(())
     }
 
@@ -253,6 +263,7 @@ struct Applying<'a> {
     plan: Arc<Plan>,
     device: &'a mut String,
     key: &'a mut Vec<u8>,
+    places: &'a mut Places,
 }
 
 impl Applying<'_> {
@@ -265,9 +276,12 @@ impl Applying<'_> {
             }
             (ChangeKind::Update, Some(before), Some(after)) => self.update(&before, &after),
             (ChangeKind::Update, None, Some(after)) => self.insert(&after),
-            (ChangeKind::Delete | ChangeKind::Truncate, _, _)
-                if self.options.policy.delete == DeletePolicy::Ignore =>
+            (ChangeKind::Delete | ChangeKind::Truncate, before, _)
+                if self.options.policy.delete == DeletePolicy::Ignore || self.may_be_shared() =>
             {
+                if let Some(before) = before {
+                    self.leave(&before);
+                }
                 self.counts.add(Of::IgnoredDeletes, 1);
                 return Ok(());
             }
@@ -338,16 +352,49 @@ impl Applying<'_> {
         self.counts.add(Of::Nulls, pushed.nulls.into());
         if pushed.points == 0 {
             self.counts.add(Of::Empty, 1);
+        } else if self.may_be_shared() {
+            let place = (self.plan.mapping, &*self.device, time);
+            if self.places.take(place, self.key) {
+                self.counts.add(Of::Duplicates, 1);
+            }
         }
         Ok(())
+    }
+
+    /// Whether other rows may stand at a row's place, so that nothing may be deleted there.
+    fn may_be_shared(&self) -> bool {
+        self.options.mappings[self.plan.mapping].duplicates == Duplicates::Last
+    }
+
+    /// A row is no longer at its place; where rows may share one, its points stay.
+    fn leave(&mut self, before: &Image<'_>) {
+        if !self.may_be_shared() {
+            return;
+        }
+        if let Ok(time) = self.place(before) {
+            self.key.clear();
+            write_key(before, self.key);
+            let place = (self.plan.mapping, &*self.device, time);
+            self.places.leave(place, self.key);
+        }
     }
 
     /// Overwrites. What was there and is not any more is deleted: a point whose column became NULL, and the whole row at its
     /// old place if it has another now.
     fn update(&mut self, before: &Image<'_>, after: &Image<'_>) -> Result<(), String> {
+        if self.may_be_shared() {
+            return self.update_shared(before, after);
+        }
         let old = self.place(before).ok();
         let old = old.map(|time| (self.device.clone(), time));
-        let time = self.place(after)?;
+        let time = match self.place(after) {
+            Ok(time) => time,
+            Err(reason) => {
+                // It cannot be where it is now, but it is no longer where it was.
+                self.delete(before);
+                return Err(reason);
+            }
+        };
         match old {
             Some((device, old)) if device == *self.device && old == time => {
                 let gone = self.gone(before, after);
@@ -361,6 +408,19 @@ impl Applying<'_> {
             }
             // What had no place had no points.
             None => {}
+        }
+        self.write(after, time)
+    }
+
+    /// Overwrites where another row may stand at the old place: what was there stays.
+    fn update_shared(&mut self, before: &Image<'_>, after: &Image<'_>) -> Result<(), String> {
+        let old = self.place(before).ok();
+        let old = old.map(|time| (self.device.clone(), time));
+        self.leave(before);
+        let time = self.place(after)?;
+        let has_moved = old.is_some_and(|(device, old)| device != *self.device || old != time);
+        if has_moved || !self.gone(before, after).is_empty() {
+            self.counts.add(Of::IgnoredDeletes, 1);
         }
         self.write(after, time)
     }

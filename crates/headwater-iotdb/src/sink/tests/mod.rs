@@ -1,6 +1,8 @@
 //! The sink with a real IoTDB: random rows under each policy and in each model, rows that are refused, and servers that go.
 
 mod checks;
+mod duplicates;
+mod nodes;
 mod outages;
 mod policies;
 mod refusals;
@@ -18,8 +20,8 @@ use rand::rngs::StdRng;
 use super::{IotdbSink, any_session};
 use crate::client::{Rows, Value};
 use crate::config::{
-    Address, DeletePolicy, IotdbOptions, Mapping, Measurement, Model, Policy, SeriesType,
-    UpdatePolicy,
+    Address, DeletePolicy, Duplicates, IotdbOptions, Mapping, Measurement, Model, Policy,
+    SeriesType, UpdatePolicy,
 };
 
 fn schema(table: &str) -> Arc<TableSchema> {
@@ -139,6 +141,7 @@ fn options_at(address: &str, model: &Model, name: &str) -> IotdbOptions {
         field: name.to_owned(),
     };
     let mapping = Mapping {
+        duplicates: Duplicates::Refuse,
         table: TableName::new("plant", "readings"),
         target: if is_tree {
             format!("root.{name}.${{pump}}")

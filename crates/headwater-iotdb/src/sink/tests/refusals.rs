@@ -117,6 +117,28 @@ async fn rows_older_than_their_time_to_live_are_found_among_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_whose_new_place_is_refused_is_no_longer_at_its_old_one() {
+    let name = "sink_moved";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.jsonl");
+    let mut options = options(&Model::Tree { is_aligned: true }, name);
+    options.on_error = OnError::DeadLetters(path.clone());
+    clean(&options, name).await;
+    let mut sink = IotdbSink::new(options.clone()).unwrap();
+    sink.open(None).await.unwrap();
+    let [old, other] = [reading(1, Some("a"), 0), reading(2, Some("a"), 1)];
+    write(&mut sink, &[old.clone(), other]).await.unwrap();
+    let schema = schema("readings");
+    let mut batch = Batch::new();
+    push(&mut batch, &schema, Some(&old), Some(&reading(1, None, 0)));
+    sink.write(&batch, Durability::Durable).await.unwrap();
+    assert_eq!(letters(&path), [1]);
+    let statement = format!("SELECT flow FROM root.{name}.a");
+    let left = query(&options, &statement).await;
+    assert_eq!(left.times, [time(1)], "the other row's alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_dead_letters_a_refused_row_ends_the_run() {
     let name = "sink_stop";
     let options = options(&Model::Tree { is_aligned: true }, name);
