@@ -268,9 +268,14 @@ pub(crate) fn described(data_type: &DataType) -> String {
 
 /// The statement that deletes a row of the table model: `tags` is the condition on its tags.
 pub(crate) fn delete_row(table: &str, tags: &str, time: i64) -> String {
-    let table = quoted(table);
+    let row = row_condition(tags, time);
+    format!("DELETE FROM {} WHERE {row}", quoted(table))
+}
+
+/// The condition that is true for a row of the table model alone.
+pub(crate) fn row_condition(tags: &str, time: i64) -> String {
     match tags {
-        "" => format!("DELETE FROM {table} WHERE time = {time}"),
-        tags => format!("DELETE FROM {table} WHERE time = {time} AND {tags}"),
+        "" => format!("time = {time}"),
+        tags => format!("time = {time} AND {tags}"),
     }
 }

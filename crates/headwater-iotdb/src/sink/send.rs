@@ -8,6 +8,7 @@ use headwater_core::{Error, ErrorKind, Result};
 use tokio::time::Instant;
 
 use super::counts::{Counts, Of};
+use super::deletes::{Gathered, What};
 use super::letters::Letters;
 use super::nodes::Connection;
 use super::pending::{Delete, Slot};
@@ -58,8 +59,8 @@ impl Call<'_> {
 impl Sender {
     /// Sends everything. When this returns, IoTDB has it, or the dead letters do.
     pub(crate) async fn send(&mut self, deletes: Vec<Delete>, slots: Vec<Slot>) -> Result<()> {
-        for delete in &deletes {
-            self.delete(delete).await?;
+        for gathered in self.options.model.gathered(&deletes) {
+            self.delete_together(&deletes, &gathered).await?;
         }
         match self.options.model {
             Model::Tree { .. } => self.tablets(slots).await,
@@ -67,7 +68,26 @@ impl Sender {
         }
     }
 
+    /// Deletes with as few calls as it takes; where these are refused, one by one.
+    async fn delete_together(&mut self, deletes: &[Delete], gathered: &Gathered) -> Result<()> {
+        if gathered.deletes.len() > 1 {
+            let call = match &gathered.what {
+                What::Points(paths, time) => Call::Points(paths, *time),
+                What::Rows(statement) => Call::Statement(statement),
+            };
+            self.counts.add(Of::DeleteCalls, 1);
+            if matches!(self.call(call).await?, Answer::Done) {
+                return Ok(());
+            }
+        }
+        for &at in &gathered.deletes {
+            self.delete(&deletes[at]).await?;
+        }
+        Ok(())
+    }
+
     async fn delete(&mut self, delete: &Delete) -> Result<()> {
+        self.counts.add(Of::DeleteCalls, 1);
         let answer = match delete.plan.table() {
             None => {
                 let paths = delete.plan.paths(&delete.device, delete.columns.as_deref());
