@@ -440,7 +440,7 @@ impl Command {
             Self::Verify(verify) => Some(&verify.source),
             Self::Bootstrap(_) | Self::DeadLetters(_) | Self::FromMaxwell(_) | Self::Schema(_) => {
                 None
-            },
+            }
         }
     }
 }

@@ -248,7 +248,9 @@ fn end_at_a_line(file: &mut File) -> std::io::Result<()> {
         let start = from.saturating_sub(STEP);
         file.seek(SeekFrom::Start(start))?;
         let mut piece = Vec::new();
-        Read::by_ref(file).take(from - start).read_to_end(&mut piece)?;
+        Read::by_ref(file)
+            .take(from - start)
+            .read_to_end(&mut piece)?;
         piece.append(&mut tail);
         tail = piece;
         from = start;

@@ -52,7 +52,10 @@ pub fn condition(table: &TableDefinition, key: &Map<String, Value>) -> Result<St
 fn constant(value: &Value, column: &ColumnDefinition) -> Option<String> {
     let kind = &column.column_type;
     let is_number = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
     };
     match (kind, value) {
         (
@@ -142,7 +145,8 @@ mod tests {
             "`id` = 18446744073709551615"
         );
         assert_eq!(
-            of(json!({"co`de": "x' OR 1 -- é", "hash": "0x00FF", "at": "2026-01-01 00:00:00.000"})).unwrap(),
+            of(json!({"co`de": "x' OR 1 -- é", "hash": "0x00FF", "at": "2026-01-01 00:00:00.000"}))
+                .unwrap(),
             "`co``de` = CONVERT(_utf8mb4 x'7827204f522031202d2d20c3a9' USING utf8mb4) COLLATE utf8mb4_bin \
              AND `hash` = x'00FF' AND `at` = '2026-01-01 00:00:00.000'"
         );

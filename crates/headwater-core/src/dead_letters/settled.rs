@@ -53,9 +53,18 @@ impl Settled {
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(cause) => return Err(storage(&path, "reading which dead letters are settled", cause)),
+            Err(cause) => {
+                return Err(storage(
+                    &path,
+                    "reading which dead letters are settled",
+                    cause,
+                ));
+            }
         };
-        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let lines = text[..end].split(|byte| *byte == b'\n').enumerate();
         let places = lines
             .filter(|(_, line)| !line.is_empty())
@@ -95,15 +104,15 @@ impl Settled {
             lines.push(b'\n');
         }
         let write = || -> std::io::Result<u64> {
-            let mut file = File::options()
-                .append(true)
-                .create(true)
-                .open(&self.path)?;
+            let mut file = File::options().append(true).create(true).open(&self.path)?;
             // What a crash cut short is not continued.
             file.set_len(self.end)?;
             file.write_all(&lines)?;
             file.sync_data()?;
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = self
+                .path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(self.end + lines.len() as u64)
         };
@@ -123,13 +132,17 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("settled-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let letters = folder.join("letters.jsonl");
-        let [one, two, three] = [(0, "a"), (2, "a"), (4, "b")].map(|(at, line)| Place::of(at, line.as_bytes()));
+        let [one, two, three] =
+            [(0, "a"), (2, "a"), (4, "b")].map(|(at, line)| Place::of(at, line.as_bytes()));
         let mut settled = Settled::of(&letters).unwrap();
         settled.add(&[one]).unwrap();
         settled.add(&[one, three]).unwrap();
         let read = Settled::of(&letters).unwrap();
         assert!(read.contains(&one) && read.contains(&three));
-        assert!(!read.contains(&two), "the same words elsewhere are another letter");
+        assert!(
+            !read.contains(&two),
+            "the same words elsewhere are another letter"
+        );
 
         let journal = folder.join("letters.jsonl.settled");
         let text = std::fs::read_to_string(&journal).unwrap();

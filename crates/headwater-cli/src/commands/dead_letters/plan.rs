@@ -50,11 +50,7 @@ pub(super) fn row_of(letter: &Letter) -> (TableName, String) {
 type Conditions = BTreeMap<String, Vec<Place>>;
 
 /// Plans for `letters`, of which `tables` are those that are read now.
-pub(super) fn plan(
-    letters: &[Kept],
-    tables: &[Arc<TableDefinition>],
-    whole_tables: bool,
-) -> Plan {
+pub(super) fn plan(letters: &[Kept], tables: &[Arc<TableDefinition>], whole_tables: bool) -> Plan {
     let mut plan = Plan::default();
     let mut by_table: BTreeMap<&TableName, Vec<&Kept>> = BTreeMap::new();
     for kept in letters {
@@ -70,7 +66,11 @@ pub(super) fn plan(
             .into_iter()
             .partition(|kept| kept.letter.kind == "delete");
         if !deletes.is_empty() {
-            plan.leave(name, deletes.len(), "a refused delete leaves no row to be read again: delete its points in IoTDB");
+            plan.leave(
+                name,
+                deletes.len(),
+                "a refused delete leaves no row to be read again: delete its points in IoTDB",
+            );
         }
         let mut conditions = Conditions::new();
         let mut unfound: Option<(Error, Vec<Place>)> = None;

@@ -65,12 +65,21 @@ pub(super) async fn run(
     let replayed = if plan.parts.is_empty() {
         Ok(())
     } else if find::is_alive(client.socket()) {
-        tracing::info!(letters = letters.len(), "the run that streams reads the rows again");
+        tracing::info!(
+            letters = letters.len(),
+            "the run that streams reads the rows again"
+        );
         replay(&client, file, &plan, &mut done).await
     } else {
         require_checkpoint(settings, checkpoint)?;
-        tracing::info!(letters = letters.len(), "no run streams: going on from its checkpoint, to read the rows again");
-        Box::pin(beside_own_run(settings, console, &client, file, &plan, &mut done)).await
+        tracing::info!(
+            letters = letters.len(),
+            "no run streams: going on from its checkpoint, to read the rows again"
+        );
+        Box::pin(beside_own_run(
+            settings, console, &client, file, &plan, &mut done,
+        ))
+        .await
     };
     let refused = refused_again(file, end, &plan)?;
     conclude(letters.len(), &done, refused);
@@ -104,9 +113,14 @@ fn conclude(letters: usize, done: &Done, refused: usize) {
 /// Without a run of which the checkpoint is, there is nothing to go on with.
 fn require_checkpoint(settings: &Settings, checkpoint: &Path) -> Result<()> {
     if !checkpoint.exists() {
-        return Err(Error::new(ErrorKind::NotFound, "there is no such checkpoint, so nothing says how far the stream has come")
-            .with("checkpoint", checkpoint.display())
-            .hint("start the run again, which reads everything anew: its rows overwrite what is there"));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "there is no such checkpoint, so nothing says how far the stream has come",
+        )
+        .with("checkpoint", checkpoint.display())
+        .hint(
+            "start the run again, which reads everything anew: its rows overwrite what is there",
+        ));
     }
     if settings.mode == Mode::Backfill {
         return Err(misused(
@@ -178,7 +192,12 @@ async fn replay(client: &Client, file: &Path, plan: &Plan, done: &mut Done) -> R
 
 /// Has the run read rows again. What comes back is true of the checkpoint, too: the rows are with the sink for good, or in
 /// letters of their own.
-async fn read_again(client: &Client, file: &Path, part: &Part, number: usize) -> Result<BootstrapView> {
+async fn read_again(
+    client: &Client,
+    file: &Path,
+    part: &Part,
+    number: usize,
+) -> Result<BootstrapView> {
     let new = NewBootstrap {
         tables: vec![part.table.to_string()],
         condition: part.condition.clone(),
@@ -205,9 +224,12 @@ async fn read_again(client: &Client, file: &Path, part: &Part, number: usize) ->
     if saved.id == asked.id && saved.state.is_over() {
         return Ok(saved);
     }
-    Err(Error::new(ErrorKind::Internal, "the run has forgotten the bootstrap that was asked for")
-        .with("id", asked.id)
-        .hint("replay once more"))
+    Err(Error::new(
+        ErrorKind::Internal,
+        "the run has forgotten the bootstrap that was asked for",
+    )
+    .with("id", asked.id)
+    .hint("replay once more"))
 }
 
 /// Asks; of one origin the run takes only one, so what was not answered in time is asked again.
@@ -227,9 +249,12 @@ fn gone(error: Error) -> Error {
     if error.kind() != ErrorKind::Connection {
         return error;
     }
-    Error::new(ErrorKind::Connection, "the run ended before everything was replayed")
-        .hint("replay again: what is not settled is read once more")
-        .caused_by(error)
+    Error::new(
+        ErrorKind::Connection,
+        "the run ended before everything was replayed",
+    )
+    .hint("replay again: what is not settled is read once more")
+    .caused_by(error)
 }
 
 /// Letters about the same rows that came while they were replayed.
