@@ -209,9 +209,8 @@ fn the_migrations_own_file_copies_and_then_follows() {
     );
 }
 
-#[test]
-fn what_becomes_of_rows_is_in_metrics_and_status_and_is_said_at_the_end() {
-    let name = "plant_counts";
+/// A plant with two rows of one place, and one whose series is of another type; with its file.
+fn counted_plant(name: &str) -> tempfile::TempDir {
     plant(name);
     server()
         .sql(&format!(
@@ -237,6 +236,39 @@ fn what_becomes_of_rows_is_in_metrics_and_status_and_is_said_at_the_end() {
     ask_if_there(&format!(
         "CREATE TIMESERIES root.{name}.pump_9.pressure WITH DATATYPE=BOOLEAN"
     ));
+    folder
+}
+
+fn judge_counts(metrics: &str, shown: &serde_json::Value) {
+    let sample = |what: &str| -> u64 {
+        let name = format!("headwater_sink_total{{what=\"{what}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("{what}: {metrics}"))
+            .parse()
+            .unwrap()
+    };
+    let exact = [
+        ("without_a_point", 1),
+        ("nulls", 8),
+        ("refused", 1),
+        ("duplicates", 1),
+        ("deletes_ignored", 1),
+        ("deleted", 0),
+    ];
+    for (what, count) in exact {
+        assert_eq!(sample(what), count, "{what}: {metrics}");
+        assert_eq!(shown[what], count, "{what}");
+    }
+    for what in ["updates_ignored", "delete_calls", "unmapped", "retries"] {
+        sample(what);
+    }
+    assert!(sample("rows") >= 4 && sample("points") >= 12, "{metrics}");
+}
+
+#[test]
+fn what_becomes_of_rows_is_in_metrics_and_status_and_is_said_at_the_end() {
+    let name = "plant_counts";
+    let folder = counted_plant(name);
     let port = free_port();
     let mut child = headwater()
         .args(["run", "--config", "config.yaml", "--http"])
@@ -272,29 +304,7 @@ fn what_becomes_of_rows_is_in_metrics_and_status_and_is_said_at_the_end() {
     });
     let (code, metrics) = bootstrap_ask(port, "GET /metrics", TOKEN, "");
     assert_eq!(code, 200, "{metrics}");
-    let sample = |what: &str| -> u64 {
-        let name = format!("headwater_sink_total{{what=\"{what}\"}} ");
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("{what}: {metrics}"))
-            .parse()
-            .unwrap()
-    };
-    let exact = [
-        ("without_a_point", 1),
-        ("nulls", 8),
-        ("refused", 1),
-        ("duplicates", 1),
-        ("deletes_ignored", 1),
-        ("deleted", 0),
-    ];
-    for (what, count) in exact {
-        assert_eq!(sample(what), count, "{what}: {metrics}");
-        assert_eq!(status()["process"]["sink_counts"][what], count, "{what}");
-    }
-    for what in ["updates_ignored", "delete_calls", "unmapped", "retries"] {
-        sample(what);
-    }
-    assert!(sample("rows") >= 4 && sample("points") >= 12, "{metrics}");
+    judge_counts(&metrics, &status()["process"]["sink_counts"]);
     let shown = run_in(folder.path(), &["status", "--config", "config.yaml"]);
     assert!(shown.out.contains("duplicates 1"), "{shown:?}");
     send_signal(child.id(), Signal::Terminate).unwrap();
