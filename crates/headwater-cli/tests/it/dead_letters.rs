@@ -304,14 +304,29 @@ fn letters_that_cannot_be_replayed_stay_and_say_why() {
     refused(&replay(), &["names no checkpoint"]);
     fs::write(&letters, "{\"at_s\":\n").unwrap();
     refused(&replay(), &["a line is no dead letter", "line 1"]);
+}
 
+#[test]
+fn a_configuration_without_a_file_of_dead_letters_is_told_what_to_do() {
+    let name = "letters_none";
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |word: &str| {
+        let said = run_in(
+            folder.path(),
+            &["dead-letters", "replay", "--config", "config.yaml"],
+        );
+        assert!(
+            said.code == 2 && said.err.contains(word),
+            "{word}: {said:?}"
+        );
+    };
     unreachable(folder.path(), name, "sink: kafka:localhost:1/t\n");
-    refused(&replay(), &["dead_letter_topic", "max.message.bytes"]);
+    refused("dead_letter_topic");
     unreachable(folder.path(), name, "sink: 'null'\n");
-    refused(&replay(), &["refuses none"]);
+    refused("refuses none");
     unreachable(folder.path(), name, "");
     let text = fs::read_to_string(folder.path().join("config.yaml")).unwrap();
     let without = text.replace("  dead_letters: letters.jsonl\n", "");
     fs::write(folder.path().join("config.yaml"), without).unwrap();
-    refused(&replay(), &["name a file: iotdb.dead_letters"]);
+    refused("name a file: iotdb.dead_letters");
 }
