@@ -145,9 +145,10 @@ mod tests {
         );
 
         let journal = folder.join("letters.jsonl.settled");
-        let text = std::fs::read_to_string(&journal).unwrap();
+        let mut text = std::fs::read_to_string(&journal).unwrap();
         assert_eq!(text.lines().count(), 2);
-        std::fs::write(&journal, &text[..text.len() - 3]).unwrap();
+        text.truncate(text.len() - 3);
+        std::fs::write(&journal, &text).unwrap();
         let mut read = Settled::of(&letters).unwrap();
         assert!(read.contains(&one) && !read.contains(&three));
         read.add(&[two]).unwrap();

@@ -37,6 +37,7 @@ fn schema(table: &str) -> Arc<TableSchema> {
 
 fn mapping(table: &str) -> Mapping {
     Mapping {
+        duplicates: crate::config::Duplicates::Refuse,
         table: TableName::new("plant", table),
         target: "root.plant.{pump}".to_owned(),
         device_fields: Vec::new(),

@@ -204,6 +204,7 @@ async fn read_again(
         at_once: part.condition.is_some(),
         comment: None,
         limits: Limits::default(),
+        not_before_s: None,
         origin: Some(format!(
             "dead letters of {}, {} {} {number}",
             file.display(),
