@@ -8,6 +8,10 @@ use super::instance::{IotdbOptions, Role};
 /// Ports: for clients, and six for the nodes among themselves.
 pub(super) const PORTS: usize = 7;
 
+/// Each database takes so much direct memory for its log, and a test has one of its own: by default it is 32 MiB, and the shared
+/// server would refuse the ninth.
+const WAL_BUFFER_BYTES: u32 = 3 * 1024 * 1024;
+
 /// The text of `iotdb-system.properties`; what the caller wants comes last, so that it overrides the rest.
 pub(super) fn properties(ports: [u16; PORTS], folder: &Path, options: &IotdbOptions) -> String {
     let [
@@ -39,6 +43,7 @@ schema_region_consensus_protocol_class=org.apache.iotdb.consensus.simple.SimpleC
 data_region_consensus_protocol_class=org.apache.iotdb.consensus.simple.SimpleConsensus
 schema_replication_factor=1
 data_replication_factor=1
+wal_buffer_size_in_byte={WAL_BUFFER_BYTES}
 "
     );
     if options.tls {
