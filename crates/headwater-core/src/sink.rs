@@ -35,6 +35,10 @@ pub struct Capabilities {
     pub idempotent: bool,
     /// [`Sink::open`] takes back everything after the checkpoint's mark, so that a crash leaves no duplicate.
     pub rewinds: bool,
+    /// A row takes the place of whatever the target holds of its key. False where its place follows from its values, or a NULL
+    /// overwrites nothing: there the change of a row that a process which died may have written is needed to take back what
+    /// it left.
+    pub replaces_by_key: bool,
     /// It keeps the checkpoint itself, in one atomic step with the rows ([`Sink::recover`], [`Sink::commit`]). It rewinds, too.
     pub keeps_checkpoint: bool,
     /// The largest batch it takes, in bytes.

@@ -6,7 +6,8 @@
 //! log is followed for good, it has everything of a table whose definition it brings, and all of that goes out.
 //!
 //! After a crash a sink that cannot take rows back may hold rows of ranges that the checkpoint calls unread. What was deleted
-//! since then is in no later cut, so deletes of unread keys go out to it too.
+//! since then is in no later cut, so deletes of unread keys go out to it too; and where a row does not simply take the place of the
+//! one with its key, so do updates, for a later cut says nothing of where the row was and what it held.
 
 use super::note::TableEvent;
 use super::window::{Seen, Window};
@@ -23,8 +24,10 @@ use crate::source::Source;
 pub(super) enum Unread {
     /// Nothing.
     IsAbsent,
-    /// Rows of a process that died.
+    /// Rows of a process that died, which are replaced when their keys are read.
     MayBeThere,
+    /// The same, but nothing is replaced by a key alone.
+    MayBeElsewhere,
 }
 
 /// How the log is read.
@@ -160,7 +163,7 @@ fn emptying(
 ) -> (bool, bool) {
     // Within a window of a bounded table keys have cuts of their own, and some may be passed.
     let has_own_cuts = matches!(window, Some(Window::Bounded(_)));
-    let goes_out = table.coverage.has_passed() || unread == Unread::MayBeThere || has_own_cuts;
+    let goes_out = table.coverage.has_passed() || unread != Unread::IsAbsent || has_own_cuts;
     // Of a table of which nothing is out: it is not said, but that is a cut all the same.
     let is_cut = goes_out || reading == Reading::ForGood;
     (goes_out, is_cut && window.is_none())
@@ -281,6 +284,8 @@ enum Side {
     Uncovered,
     /// Not read, but the sink may hold a row of it.
     Doubtful,
+    /// And that row is not replaced by its key alone.
+    Displaced,
 }
 
 /// Decides over each row whose keys were found. Keys of one row stand side by side, before-image first.
@@ -297,6 +302,7 @@ fn judge(
     let mut emptied = found.emptied.iter().peekable();
     let not_covered = match unread {
         Unread::MayBeThere => Side::Doubtful,
+        Unread::MayBeElsewhere => Side::Displaced,
         Unread::IsAbsent => Side::Uncovered,
     };
     let side = |found: Option<(&Key, usize)>| match found.map(|(_, at)| coverage.segment(at)) {
@@ -352,10 +358,15 @@ fn verdict(before: Side, after: Side, is_same_key: bool) -> Verdict {
     match (before, after) {
         (Side::Covered, Side::Covered | Side::None)
         | (Side::None, Side::Covered)
-        | (Side::Doubtful, Side::Covered | Side::None) => Verdict::Keep,
+        | (Side::Doubtful | Side::Displaced, Side::Covered | Side::None) => Verdict::Keep,
+        (Side::Displaced, Side::Displaced) if is_same_key => Verdict::Keep,
         (Side::Uncovered, Side::Covered) => Verdict::AsInsert,
-        (Side::Covered, Side::Uncovered | Side::Doubtful) => Verdict::AsDelete,
-        (Side::Doubtful, Side::Uncovered | Side::Doubtful) if !is_same_key => Verdict::AsDelete,
+        (Side::Covered, Side::Uncovered | Side::Doubtful | Side::Displaced) => Verdict::AsDelete,
+        (Side::Doubtful | Side::Displaced, Side::Uncovered | Side::Doubtful | Side::Displaced)
+            if !is_same_key =>
+        {
+            Verdict::AsDelete
+        }
         _ => Verdict::Drop,
     }
 }

@@ -227,8 +227,10 @@ impl<S: Source> Shared<'_, S> {
         };
         let unread = if checkpoint.log.is_none() || taken.capabilities().rewinds {
             Unread::IsAbsent
-        } else {
+        } else if taken.capabilities().replaces_by_key {
             Unread::MayBeThere
+        } else {
+            Unread::MayBeElsewhere
         };
         let (writer, handle) = writer::writer(
             taken,

@@ -39,6 +39,7 @@ impl Sink for Barriers {
         Capabilities {
             idempotent: false,
             rewinds: false,
+            replaces_by_key: true,
             keeps_checkpoint: false,
             batch_bytes_max: usize::MAX,
         }

@@ -26,6 +26,7 @@ fn capabilities(rewinds: bool) -> Capabilities {
     Capabilities {
         idempotent: false,
         rewinds,
+        replaces_by_key: true,
         keeps_checkpoint: false,
         batch_bytes_max: BATCH_BYTES_MAX,
     }

@@ -112,6 +112,20 @@ impl Plan {
         self.table.as_ref()
     }
 
+    /// The statement that makes the table of the table model, as its first row would.
+    pub(crate) fn create_table(&self) -> String {
+        let columns = self.layout.columns.iter().map(|column| {
+            let (kind, category) = (column.series_type.name(), column.category.name());
+            format!("{} {kind} {category}", quoted(&column.name))
+        });
+        let columns: Vec<String> = columns.collect();
+        let table = quoted(self.table.as_deref().unwrap_or_default());
+        format!(
+            "CREATE TABLE IF NOT EXISTS {table} ({})",
+            columns.join(", ")
+        )
+    }
+
     /// The device of a row: its path, or in the table model what tells it from others.
     pub(crate) fn device(&self, image: &Image<'_>, out: &mut String) -> Result<(), String> {
         if self.table.is_some() {

@@ -209,6 +209,7 @@ impl Sink for IotdbSink {
         Capabilities {
             idempotent: true,
             rewinds: false,
+            replaces_by_key: false,
             keeps_checkpoint: false,
             batch_bytes_max: BATCH_BYTES_MAX,
         }

@@ -87,17 +87,16 @@ impl Sender {
     }
 
     async fn delete(&mut self, delete: &Delete) -> Result<()> {
-        self.counts.add(Of::DeleteCalls, 1);
-        let answer = match delete.plan.table() {
-            None => {
-                let paths = delete.plan.paths(&delete.device, delete.columns.as_deref());
-                self.call(Call::Points(&paths, delete.time)).await?
-            }
-            Some(table) => {
-                let statement = crate::mapping::delete_row(table, &delete.device, delete.time);
-                self.call(Call::Statement(&statement)).await?
-            }
-        };
+        let mut answer = self.delete_once(delete).await?;
+        if let Answer::Refused(status) = &answer
+            && lacks_table(status)
+        {
+            // Before its first row there is no table. Asked for nothing but that one, the server would also say so of a table
+            // that a node which has just started does not know yet, and points would stay.
+            let statement = delete.plan.create_table();
+            self.call(Call::Statement(&statement)).await?;
+            answer = self.delete_once(delete).await?;
+        }
         match answer {
             Answer::Done => Ok(()),
             Answer::Refused(status) if is_missing(&status) => Ok(()),
@@ -111,6 +110,20 @@ impl Sender {
             .with("time", delete.time)
             .with("IoTDB says", status.text())
             .hint("see what IoTDB says; with iotdb.policy.delete: ignore nothing is deleted for deleted rows")),
+        }
+    }
+
+    async fn delete_once(&mut self, delete: &Delete) -> Result<Answer> {
+        self.counts.add(Of::DeleteCalls, 1);
+        match delete.plan.table() {
+            None => {
+                let paths = delete.plan.paths(&delete.device, delete.columns.as_deref());
+                self.call(Call::Points(&paths, delete.time)).await
+            }
+            Some(table) => {
+                let statement = crate::mapping::delete_row(table, &delete.device, delete.time);
+                self.call(Call::Statement(&statement)).await
+            }
         }
     }
 
@@ -323,4 +336,11 @@ fn first_code(status: &Status) -> i32 {
 fn is_missing(status: &Status) -> bool {
     const MISSING: [i32; 4] = [500, 508, 550, 616];
     MISSING.contains(&first_code(status))
+}
+
+/// Whether a statement names a table that is not there. IoTDB 2.0.1 has no code of its own for that: 701 is any fault of a
+/// statement.
+fn lacks_table(status: &Status) -> bool {
+    let message = status.message.as_deref().unwrap_or_default();
+    status.code == 701 && message.starts_with("Table ") && message.ends_with("not found")
 }

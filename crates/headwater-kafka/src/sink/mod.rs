@@ -157,6 +157,7 @@ impl Sink for KafkaSink {
         Capabilities {
             idempotent: false,
             rewinds: self.options.exactly_once.is_some(),
+            replaces_by_key: true,
             keeps_checkpoint: self.options.exactly_once.is_some(),
             batch_bytes_max: usize::MAX,
         }

@@ -122,6 +122,7 @@ impl Sink for Collect {
         Capabilities {
             idempotent: false,
             rewinds: true,
+            replaces_by_key: true,
             keeps_checkpoint: false,
             batch_bytes_max: 64 << 20,
         }

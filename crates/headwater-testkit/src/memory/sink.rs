@@ -146,6 +146,7 @@ impl sink::Sink for Sink {
         Capabilities {
             idempotent: false,
             rewinds: self.target.keeps != Keeps::Everything,
+            replaces_by_key: true,
             keeps_checkpoint: self.target.keeps == Keeps::Checkpoint,
             batch_bytes_max: usize::MAX,
         }
