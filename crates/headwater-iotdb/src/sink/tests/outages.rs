@@ -33,7 +33,12 @@ fn disturb(mut server: Iotdb, seed: u64, times: usize) -> Iotdb {
 }
 
 async fn under_disturbance(seed: u64, times: usize, model: Model, name: &str) {
-    let server = tokio::task::spawn_blocking(|| Iotdb::start(&ServerOptions::default()));
+    // By default IoTDB answers before the log of its writes has left the process, and loses them with it.
+    let durable = ServerOptions {
+        properties: vec!["wal_mode=SYNC".to_owned()],
+        ..ServerOptions::default()
+    };
+    let server = tokio::task::spawn_blocking(move || Iotdb::start(&durable));
     let server = server.await.unwrap().unwrap();
     let mut options = options_at(&server.address(), &model, name);
     options.policy = Policy {
