@@ -14,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::pending::Pending;
 use super::send::Sender;
 
+/// How long rows of a snapshot wait for company: nobody waits for each of them, and what a call costs the server is a matter of
+/// its tablets rather than of its rows.
+const SNAPSHOT_LINGER: Duration = Duration::from_secs(1);
+
 /// A lane, as the sink sees it.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -41,6 +45,8 @@ struct State {
     is_sending: bool,
     /// Do not wait for company.
     at_once: bool,
+    /// Something of the log waits, not of a snapshot alone.
+    is_live: bool,
     failure: Option<Error>,
 }
 
@@ -73,8 +79,18 @@ impl Lane {
         added
     }
 
-    /// Tells the sending task that there is something.
-    pub(crate) fn wake(&self) {
+    /// Tells the sending task that there is something, and whether something of the log is among it.
+    pub(crate) fn wake(&self, is_live: bool) {
+        {
+            let mut state = self.shared.state();
+            state.is_live |= is_live && !state.pending.is_empty();
+        }
+        self.shared.filled.notify_one();
+    }
+
+    /// Has sent what waits, whatever it is.
+    pub(crate) fn hurry(&self) {
+        self.shared.state().at_once = true;
         self.shared.filled.notify_one();
     }
 
@@ -142,6 +158,7 @@ async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) 
                 let mut state = shared.state();
                 state.since = None;
                 state.at_once = false;
+                state.is_live = false;
                 state.sending_bytes = state.pending.size_bytes();
                 state.is_sending = true;
                 state.pending.take()
@@ -176,6 +193,11 @@ async fn wait(shared: &Shared, linger: Duration, enough_bytes: usize) {
             match state.since {
                 Some(since) if !state.pending.is_empty() => {
                     let is_enough = state.pending.size_bytes() >= enough_bytes;
+                    let linger = if state.is_live {
+                        linger
+                    } else {
+                        linger.max(SNAPSHOT_LINGER)
+                    };
                     if state.at_once || is_enough || since.elapsed() >= linger {
                         return;
                     }

@@ -147,7 +147,9 @@ impl IotdbSink {
                 "a sink was written to before it was open",
             ));
         };
+        let mut is_live = false;
         for row in batch.rows() {
+            is_live |= row.kind() != ChangeKind::Bootstrap;
             let plan = Self::plan(
                 &mut self.plans,
                 &self.options,
@@ -170,7 +172,7 @@ impl IotdbSink {
             applying.apply(&row)?;
         }
         for lane in &open.lanes {
-            lane.wake();
+            lane.wake(is_live);
         }
         Ok(())
     }
@@ -191,7 +193,7 @@ impl IotdbSink {
             else {
                 return Ok(());
             };
-            fullest.wake();
+            fullest.hurry();
             // Each lane gives up by itself; this is for one that hangs.
             let limit = self.options.unavailable_for_max * 2 + self.options.call_timeout;
             if tokio::time::timeout_at(since + limit, fullest.sent())
