@@ -2,6 +2,7 @@
 //! that it stands for. Beside it stands who owns it, written before anybody is fenced off, so that one who was fenced off
 //! knows whether somebody else took over, or only its own time was over.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use headwater_core::{Error, ErrorKind, Result};
@@ -20,7 +21,7 @@ use serde_json::Value;
 use crate::client::{self, Admin, CALL_TIMEOUT, Producer};
 use crate::config::{ExactlyOnce, KafkaOptions, MissingTopics};
 use crate::error;
-use crate::worker::commit_transaction;
+use crate::worker::{Patience, commit_transaction, drain};
 
 /// The checkpoint of a transactional id as it was last committed; none if a run has taken it over and committed nothing yet.
 /// Nothing is written, and nobody is fenced off: a run may go on meanwhile.
@@ -139,7 +140,7 @@ impl Keeper {
 
     /// Writes down that this process owns the checkpoint from now on. Whoever owned it finds that when the broker refuses its
     /// next write, so this comes before it is fenced off: found too late, it would take over again from the newcomer.
-    pub(crate) fn claim(&mut self, options: &KafkaOptions) -> Result<()> {
+    pub(crate) fn claim(&mut self, options: &KafkaOptions, is_given_up: &AtomicBool) -> Result<()> {
         if self.has_claimed {
             return Ok(());
         }
@@ -152,7 +153,8 @@ impl Keeper {
             owner: self.owner.clone(),
         };
         self.send(&producer, &self.claim_key(), &claim)?;
-        wait_for_reports(&producer, CALL_TIMEOUT)?;
+        let patience = Patience::new(&producer, CALL_TIMEOUT, is_given_up);
+        drain(&producer, patience)?;
         self.has_claimed = true;
         Ok(())
     }
@@ -383,27 +385,6 @@ fn watermarks(consumer: &BaseConsumer, topic: &str) -> Result<(i64, i64)> {
                     return Err(error);
                 }
                 std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-}
-
-/// Waits until all that was sent is acknowledged.
-fn wait_for_reports(producer: &Producer, limit: Duration) -> Result<()> {
-    let end = Instant::now() + limit;
-    loop {
-        let flushed = producer.flush(Duration::from_millis(20));
-        if let Some(failure) = producer.context().failure() {
-            return Err(failure.error());
-        }
-        match flushed {
-            Ok(()) => return Ok(()),
-            Err(_) if Instant::now() < end => {}
-            Err(_) => {
-                return Err(error::no_answer(
-                    limit.as_secs(),
-                    producer.in_flight_count(),
-                ));
             }
         }
     }

@@ -207,7 +207,7 @@ impl Worker {
         client::topics(&producer)?;
         let admin = admin(&mut self.admin, &self.options)?;
         keeper.prepare_topic(&producer, admin, self.options.missing_topics)?;
-        keeper.claim(&self.options)?;
+        keeper.claim(&self.options, &self.is_given_up)?;
         init_transactions(&producer)?;
         let document = keeper.take_over(&producer, &self.options)?;
         self.producer = Some(producer);
@@ -302,29 +302,13 @@ impl Worker {
     }
 
     fn patience(&self, producer: &Producer) -> Patience<'_> {
-        Patience {
-            limit: self.options.acknowledge_within,
-            since: Instant::now(),
-            acknowledged: producer.context().acknowledged.load(Ordering::Relaxed),
-            is_given_up: &self.is_given_up,
-        }
+        Patience::new(producer, self.options.acknowledge_within, &self.is_given_up)
     }
 
     /// Waits until all in-sync replicas have everything.
     fn drain(&self) -> Result<()> {
         let producer = producer(&self.producer)?;
-        let mut patience = self.patience(producer);
-        loop {
-            check(producer)?;
-            // It asks the client to send what lingers, and does not wait.
-            let flushed = producer.flush(Duration::ZERO);
-            serve(producer);
-            match flushed {
-                Ok(()) => return check(producer),
-                Err(_) => patience.check(producer)?,
-            }
-            patience.wait();
-        }
+        drain(producer, self.patience(producer))
     }
 
     fn commit(&mut self, document: Value) -> Result<()> {
@@ -440,14 +424,38 @@ pub(crate) fn commit_transaction(producer: &Producer, limit: Duration) -> Result
 }
 
 /// How long nothing may be acknowledged.
-struct Patience<'a> {
+pub(crate) struct Patience<'a> {
     limit: Duration,
     since: Instant,
     acknowledged: u64,
     is_given_up: &'a AtomicBool,
 }
 
-impl Patience<'_> {
+/// Waits until all in-sync replicas have everything that was handed over.
+pub(crate) fn drain(producer: &Producer, mut patience: Patience<'_>) -> Result<()> {
+    loop {
+        check(producer)?;
+        // It asks the client to send what lingers, and does not wait.
+        let flushed = producer.flush(Duration::ZERO);
+        serve(producer);
+        match flushed {
+            Ok(()) => return check(producer),
+            Err(_) => patience.check(producer)?,
+        }
+        patience.wait();
+    }
+}
+
+impl<'a> Patience<'a> {
+    pub(crate) fn new(producer: &Producer, limit: Duration, is_given_up: &'a AtomicBool) -> Self {
+        Self {
+            limit,
+            since: Instant::now(),
+            acknowledged: producer.context().acknowledged.load(Ordering::Relaxed),
+            is_given_up,
+        }
+    }
+
     fn wait(&self) {
         let is_long = self.since.elapsed() > LONG_WAIT_TURN * 10;
         std::thread::sleep(if is_long { LONG_WAIT_TURN } else { WAIT_TURN });

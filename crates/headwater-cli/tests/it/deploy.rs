@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use granit_parser::Parser;
-use headwater_iotdb::config::{Address, IotdbOptions};
-use headwater_iotdb::query;
 
 use super::command::{Said, said};
+use super::iotdb::{ask, iotdb};
 use super::server::server;
 
 /// The database of the example, on this test's server.
@@ -43,19 +42,9 @@ fn ends_well(folder: &Path, words: &[&str]) -> Said {
     said
 }
 
-fn iotdb() -> (String, u16) {
-    let address = headwater_servers::iotdb::shared().unwrap();
-    let (host, port) = address.rsplit_once(':').unwrap();
-    (host.to_owned(), port.parse().unwrap())
-}
-
 fn count(column: &str) -> usize {
-    let (host, port) = iotdb();
-    let options = IotdbOptions::new(vec![Address { host, port }], Vec::new());
     let statement = format!("SELECT {column} FROM root.{DATABASE}.** ALIGN BY DEVICE");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let rows = runtime.block_on(query(&options, &statement)).unwrap();
-    rows.times.len()
+    ask(&statement).times.len()
 }
 
 /// The configuration as it is deployed, with this test's servers in place of the names of the compose file.

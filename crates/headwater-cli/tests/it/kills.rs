@@ -138,7 +138,8 @@ impl Scene {
     }
 }
 
-fn seed() -> u64 {
+/// The number that a scene is played by.
+pub(super) fn seed() -> u64 {
     let given = std::env::var("HEADWATER_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -440,6 +441,7 @@ fn run(scene: Scene) {
         .block_on(play(scene));
 }
 
+/// Tests that play scenes, each with its soak.
 macro_rules! scenes {
     ($($name:ident, $soak:ident: $scene:expr;)*) => {$(
         #[test]
@@ -454,6 +456,7 @@ macro_rules! scenes {
         }
     )*};
 }
+pub(super) use scenes;
 
 scenes! {
     tables_added_to_a_stream_that_is_killed_are_copied_on_mariadb_10_11, soak_added_tables_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).grows();

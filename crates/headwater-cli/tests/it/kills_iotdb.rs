@@ -20,6 +20,8 @@ use headwater_servers::{Flavor, Instance, Options, Signal};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::kills::{scenes, seed};
+
 const DATABASE: &str = "kills";
 const WRITERS: i64 = 3;
 /// Devices of each writer.
@@ -206,17 +208,6 @@ fn values(row: &Row) -> String {
 fn text(row: &Row) -> String {
     let text = row.measured.1.as_ref();
     text.map_or("NULL".to_owned(), |text| format!("'{text}'"))
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("HEADWATER_SEED").ok();
-    let is_soak = std::env::var_os("HEADWATER_SOAK").is_some();
-    given
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| match is_soak {
-            true => rand::rng().random(),
-            false => 20_261_121,
-        })
 }
 
 impl Scene {
@@ -504,21 +495,6 @@ const UPDATES_LEFT: Scene = Scene {
     deletes: false,
     ..DELETED_AND_MOVED
 };
-
-macro_rules! scenes {
-    ($($name:ident, $soak:ident: $scene:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            run($scene);
-        }
-
-        #[test]
-        #[ignore = "the full number of kills: cargo xtask soak"]
-        fn $soak() {
-            run($scene.soak());
-        }
-    )*};
-}
 
 scenes! {
     devices_hold_the_rows_and_nothing_else_whatever_is_killed, soak_kills_iotdb_devices: DELETED_AND_MOVED;

@@ -13,12 +13,7 @@ use headwater_servers::{Flavor, Shared, Signal, send_signal, shared};
 use tempfile::TempDir;
 
 use super::command::{Said, headwater, run_in};
-
-fn iotdb() -> (String, u16) {
-    let address = headwater_servers::iotdb::shared().unwrap();
-    let (host, port) = address.rsplit_once(':').unwrap();
-    (host.to_owned(), port.parse().unwrap())
-}
+use super::iotdb::iotdb;
 
 fn ask_in(model: Model, statement: &str) -> headwater_core::Result<Rows> {
     let (host, port) = iotdb();

@@ -284,8 +284,6 @@ enum Side {
     Uncovered,
     /// Not read, but the sink may hold a row of it.
     Doubtful,
-    /// And that row is not replaced by its key alone.
-    Displaced,
 }
 
 /// Decides over each row whose keys were found. Keys of one row stand side by side, before-image first.
@@ -301,8 +299,7 @@ fn judge(
     let wanted = &found.wanted;
     let mut emptied = found.emptied.iter().peekable();
     let not_covered = match unread {
-        Unread::MayBeThere => Side::Doubtful,
-        Unread::MayBeElsewhere => Side::Displaced,
+        Unread::MayBeThere | Unread::MayBeElsewhere => Side::Doubtful,
         Unread::IsAbsent => Side::Uncovered,
     };
     let side = |found: Option<(&Key, usize)>| match found.map(|(_, at)| coverage.segment(at)) {
@@ -342,7 +339,7 @@ fn judge(
             }
         }
         if found.covered_after.is_none_or(|at| row < at) {
-            verdicts[row] = match verdict(sides[0], sides[1], is_same_key) {
+            verdicts[row] = match verdict(sides[0], sides[1], is_same_key, unread) {
                 Verdict::Keep if seen.snapshot_first => Verdict::AfterItsSnapshot,
                 verdict => verdict,
             };
@@ -354,19 +351,17 @@ fn judge(
     }
 }
 
-fn verdict(before: Side, after: Side, is_same_key: bool) -> Verdict {
+fn verdict(before: Side, after: Side, is_same_key: bool, unread: Unread) -> Verdict {
     match (before, after) {
         (Side::Covered, Side::Covered | Side::None)
         | (Side::None, Side::Covered)
-        | (Side::Doubtful | Side::Displaced, Side::Covered | Side::None) => Verdict::Keep,
-        (Side::Displaced, Side::Displaced) if is_same_key => Verdict::Keep,
-        (Side::Uncovered, Side::Covered) => Verdict::AsInsert,
-        (Side::Covered, Side::Uncovered | Side::Doubtful | Side::Displaced) => Verdict::AsDelete,
-        (Side::Doubtful | Side::Displaced, Side::Uncovered | Side::Doubtful | Side::Displaced)
-            if !is_same_key =>
-        {
-            Verdict::AsDelete
+        | (Side::Doubtful, Side::Covered | Side::None) => Verdict::Keep,
+        (Side::Doubtful, Side::Doubtful) if is_same_key && unread == Unread::MayBeElsewhere => {
+            Verdict::Keep
         }
+        (Side::Uncovered, Side::Covered) => Verdict::AsInsert,
+        (Side::Covered, Side::Uncovered | Side::Doubtful) => Verdict::AsDelete,
+        (Side::Doubtful, Side::Uncovered | Side::Doubtful) if !is_same_key => Verdict::AsDelete,
         _ => Verdict::Drop,
     }
 }
