@@ -45,6 +45,9 @@ pub struct IotdbOptions {
     pub call_timeout: Duration,
     /// How long IoTDB may be away before a write fails, and is tried again from the last durable point.
     pub unavailable_for_max: Duration,
+    /// Whether what is called durable was flushed to IoTDB's files, and what was not is written again after a connection is
+    /// lost. Otherwise what IoTDB acknowledged is as safe from a kill of it as its log is.
+    pub flush_at_checkpoint: bool,
 }
 
 /// A node's address for clients.
@@ -305,6 +308,7 @@ impl IotdbOptions {
             pending_bytes_max: 32 * 1024 * 1024,
             call_timeout: Duration::from_secs(60),
             unavailable_for_max: Duration::from_secs(120),
+            flush_at_checkpoint: false,
         }
     }
 

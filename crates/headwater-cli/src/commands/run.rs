@@ -135,6 +135,7 @@ async fn drive(
         trigger: (settings.asking.as_ref())
             .map(|asking| headwater_mysql::trigger::asking(&asking.client)),
         configuration: configuration(settings, &sink.name()),
+        checkpoint_interval: settings.checkpoint_interval,
         stop_within: settings.stop_within,
         bootstrap_tables: settings.bootstrap_tables,
         bootstrap_load: settings.source.load,

@@ -53,6 +53,9 @@ pub(crate) struct File {
     /// How many connections read the snapshot side by side. 2 if not given.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) readers: Option<u16>,
+    /// Every so many seconds progress is saved, and what was written before it made durable. 1 if not given.
+    #[schemars(range(min = 1, max = 3600))]
+    pub(crate) checkpoint_interval_s: Option<u16>,
     /// How many seconds a run that was told to stop waits for its sink. 10 if not given. What is not acknowledged by then comes
     /// again with the next run.
     #[schemars(range(min = 1, max = 3600))]

@@ -95,6 +95,9 @@ pub(crate) struct Iotdb {
     /// Seconds that IoTDB may be away before the run begins again at the last durable point. 120 if not given.
     #[schemars(range(min = 1, max = 86400))]
     pub(crate) unavailable_for_max_s: Option<u32>,
+    /// Whether IoTDB flushes before a checkpoint counts, so that a kill of IoTDB loses nothing, whatever its log does. false if not
+    /// given.
+    pub(crate) flush_at_checkpoint: Option<bool>,
 }
 
 /// How rows are laid out in IoTDB.
@@ -341,6 +344,7 @@ pub(crate) fn options(
         &mut options.unavailable_for_max,
         iotdb.unavailable_for_max_s.map(seconds),
     );
+    set(&mut options.flush_at_checkpoint, iotdb.flush_at_checkpoint);
     options.validate()?;
     Ok(options)
 }

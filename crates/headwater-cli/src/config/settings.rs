@@ -59,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) start: StartAt,
     pub(crate) until: engine::Until,
     pub(crate) readers: usize,
+    pub(crate) checkpoint_interval: Duration,
     /// How long a stop waits for the sink.
     pub(crate) stop_within: Duration,
     pub(crate) split_rows: Option<u64>,
@@ -344,6 +345,7 @@ impl Settings {
             .into());
         }
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
+        let checkpoint_interval = checkpoint_interval(file, kafka.as_ref())?;
         let readers = copying.and_then(|copying| copying.readers).or(file.readers);
         let events = target.events.over(file.events.as_ref(), lookup)?;
         let source = SourceSettings::of(source, file, conditions, lookup)?;
@@ -362,6 +364,7 @@ impl Settings {
             start: StartAt::Now,
             until: engine::Until::Forever,
             readers: readers_of(readers, iotdb.as_ref(), &mut remarks),
+            checkpoint_interval,
             stop_within: (file.stop_within_s).map_or(defaults.stop_within, |seconds| {
                 Duration::from_secs(seconds.into())
             }),
@@ -504,4 +507,22 @@ fn start_at(text: &str) -> Result<StartAt> {
                 error.hint_text().unwrap_or_default().to_owned(),
             )
         })
+}
+
+/// How often progress is saved.
+fn checkpoint_interval(file: &File, kafka: Option<&KafkaOptions>) -> Result<Duration, Failure> {
+    let defaults = engine::Options::default();
+    let Some(seconds) = file.checkpoint_interval_s else {
+        return Ok(defaults.checkpoint_interval);
+    };
+    let interval = Duration::from_secs(seconds.into());
+    let exactly_once = kafka.and_then(|kafka| kafka.exactly_once.as_ref());
+    match exactly_once {
+        Some(exactly_once) if interval >= exactly_once.transaction_timeout => Err(misused(
+            "with `exactly_once` a transaction lasts from checkpoint to checkpoint, and checkpoint_interval_s is not below kafka.transaction_timeout_s",
+            "lower checkpoint_interval_s, or raise kafka.transaction_timeout_s (the broker's transaction.max.timeout.ms bounds it)",
+        )
+        .into()),
+        _ => Ok(interval),
+    }
 }

@@ -258,7 +258,7 @@ impl Scene {
             "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: cdc, password: secret, database: {DATABASE}}}\n  \
              iotdb: {{host: {host}, port: {port}}}\n\
              mysql:\n  partitioning: {{column: k, lower_bound: 1, upper_bound: {KEYS}, num: 25}}\n  tables: [{{name: reading}}]\n\
-             iotdb:\n  {model}\n  call_timeout_s: 5\n  policy: {{update: {update}, delete: {delete}}}\n  mappings:\n    - table: reading\n      \
+             iotdb:\n  {model}\n  call_timeout_s: 5\n  flush_at_checkpoint: true\n  policy: {{update: {update}, delete: {delete}}}\n  mappings:\n    - table: reading\n      \
              {place}\n      timestamp_field: at\n      measurements: [{{name: n, type: INT64}}, {{name: s, type: TEXT}}]\n\
              checkpoint: kills.checkpoint\nreaders: 3\n",
             server.port(),
@@ -416,12 +416,7 @@ async fn play(scene: Scene) {
             scene.privileges()
         ))
         .unwrap();
-    // By default IoTDB answers before the log of its writes has left the process.
-    let mut iotdb = Iotdb::start(&ServerOptions {
-        properties: vec!["wal_mode=SYNC".to_owned()],
-        ..ServerOptions::default()
-    })
-    .unwrap();
+    let mut iotdb = Iotdb::start(&ServerOptions::default()).unwrap();
     let configuration = scene.configuration(&server, &iotdb);
     fs::write(folder.path().join("config.yaml"), configuration).unwrap();
 

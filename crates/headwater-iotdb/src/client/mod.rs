@@ -48,7 +48,16 @@ pub(crate) struct SessionOptions {
     pub(crate) call_timeout: Duration,
 }
 
-/// An open session. After an error of the connection it is broken, and every further call fails.
+/// What can be said over a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// A call is out. If nobody waits for its answer any more it was given up, and may be carried out yet.
+    Calling,
+    Broken,
+}
+
+/// An open session. After an error of the connection, or a call that was given up, every further call fails.
 pub(crate) struct Session {
     stream: Pin<Box<dyn Stream>>,
     address: Address,
@@ -56,7 +65,7 @@ pub(crate) struct Session {
     sequence: i32,
     session: i64,
     statement: i64,
-    is_broken: bool,
+    state: State,
     answer: Vec<u8>,
 }
 
@@ -64,9 +73,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut found = f.debug_struct("Session");
         found.field("address", &self.address);
-        found
-            .field("is_broken", &self.is_broken)
-            .finish_non_exhaustive()
+        found.field("state", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -104,7 +111,7 @@ impl Session {
             sequence: 0,
             session: 0,
             statement: 0,
-            is_broken: false,
+            state: State::Ready,
             answer: Vec::new(),
         };
         session.log_in(options).await?;
@@ -149,7 +156,25 @@ impl Session {
 
     /// Whether it has to be opened anew.
     pub(crate) fn is_broken(&self) -> bool {
-        self.is_broken
+        self.state != State::Ready
+    }
+
+    /// Whether a call was given up.
+    pub(crate) fn has_call_out(&self) -> bool {
+        self.state == State::Calling
+    }
+
+    /// Waits until the server has done with a call that was given up: nothing more is said, so it closes the connection once it
+    /// has answered, and sooner if it never got the whole of the call. False if it has not within `limit`.
+    pub(crate) async fn settle(&mut self, limit: Duration) -> bool {
+        let ended = async {
+            let mut rest = [0; 4096];
+            // An error says that the other end has gone.
+            if self.stream.shutdown().await.is_ok() {
+                while !matches!(self.stream.read(&mut rest).await, Ok(0) | Err(_)) {}
+            }
+        };
+        timeout(limit, ended).await.is_ok()
     }
 
     /// Writes tablets of devices of the tree model.
@@ -240,6 +265,11 @@ impl Session {
         self.call("getProperties", |_| {}, Properties::read).await
     }
 
+    /// Asks for something small.
+    pub(crate) async fn ping(&mut self) -> Result<Status> {
+        self.properties().await.map(|_| Status::success())
+    }
+
     /// Says goodbye. What cannot be said is not missed.
     pub(crate) async fn close(mut self) {
         let session = self.session;
@@ -296,7 +326,7 @@ impl Session {
         arguments: impl FnOnce(&mut Writer),
         read: impl FnOnce(&mut Reader<'_>) -> Result<T>,
     ) -> Result<T> {
-        if self.is_broken {
+        if self.is_broken() {
             return Err(error::unreachable(&self.address));
         }
         self.sequence = self.sequence.wrapping_add(1);
@@ -304,10 +334,11 @@ impl Session {
         arguments(&mut writer);
         let frame = writer.finish()?;
         // Until its answer is there the connection is of no use to anybody else, even if this future is dropped.
-        self.is_broken = true;
+        self.state = State::Calling;
         match timeout(self.call_timeout, self.exchange(&frame)).await {
-            Ok(Ok(())) => self.is_broken = false,
+            Ok(Ok(())) => self.state = State::Ready,
             Ok(Err(cause)) => {
+                self.state = State::Broken;
                 return Err(error::broken(&self.address, cause).during(name));
             }
             Err(_) => {

@@ -33,6 +33,14 @@ pub(crate) struct Node {
 }
 
 impl Status {
+    /// Of a call whose answer has none.
+    pub(crate) fn success() -> Self {
+        Self {
+            code: code::SUCCESS,
+            ..Self::default()
+        }
+    }
+
     /// Whether the call, or this part of it, did what was asked.
     pub(crate) fn is_success(&self) -> bool {
         match self.code {

@@ -2,6 +2,7 @@
 //! lane sends one call after the other; so what is written later is what stays. While a call is on its way, what comes next is
 //! gathered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pending::Pending;
-use super::send::Sender;
+use super::send::{Confirm, Sender};
 
 /// How long rows of a snapshot wait for company: nobody waits for each of them, and what a call costs the server is a matter of
 /// its tablets rather than of its rows.
@@ -22,6 +23,7 @@ const SNAPSHOT_LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Lane {
     shared: Arc<Shared>,
+    is_unflushed: Arc<AtomicBool>,
     task: Option<JoinHandle<()>>,
     stop: CancellationToken,
 }
@@ -47,6 +49,8 @@ struct State {
     at_once: bool,
     /// Something of the log waits, not of a snapshot alone.
     is_live: bool,
+    /// What is to be done once nothing waits.
+    confirm: Option<Confirm>,
     failure: Option<Error>,
 }
 
@@ -61,9 +65,11 @@ impl Lane {
     pub(crate) fn start(sender: Sender) -> Self {
         let shared = Arc::<Shared>::default();
         let stop = CancellationToken::new();
+        let is_unflushed = sender.is_unflushed.clone();
         let work = work(shared.clone(), sender, stop.clone());
         Self {
             shared,
+            is_unflushed,
             task: Some(tokio::spawn(work)),
             stop,
         }
@@ -110,6 +116,17 @@ impl Lane {
         self.shared.sent.notified().await;
     }
 
+    /// Whether it wrote what was not flushed since.
+    pub(crate) fn is_unflushed(&self) -> bool {
+        self.is_unflushed.load(Ordering::Relaxed)
+    }
+
+    /// Has it do its part of a flush. Everything was drained.
+    pub(crate) async fn confirm(&self, what: Confirm) -> Result<()> {
+        self.shared.state().confirm = Some(what);
+        self.drain().await
+    }
+
     /// Waits until everything that was added is with IoTDB.
     pub(crate) async fn drain(&self) -> Result<()> {
         loop {
@@ -119,7 +136,7 @@ impl Lane {
                 if let Some(error) = state.failure.take() {
                     return Err(error);
                 }
-                if state.pending.is_empty() && !state.is_sending {
+                if state.pending.is_empty() && !state.is_sending && state.confirm.is_none() {
                     return Ok(());
                 }
                 state.at_once = true;
@@ -154,16 +171,20 @@ async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) 
                 sender.options.tablet_bytes_max,
             )
             .await;
-            let (deletes, slots) = {
+            let (deletes, slots, confirm) = {
                 let mut state = shared.state();
                 state.since = None;
                 state.at_once = false;
                 state.is_live = false;
                 state.sending_bytes = state.pending.size_bytes();
                 state.is_sending = true;
-                state.pending.take()
+                let (deletes, slots) = state.pending.take();
+                (deletes, slots, state.confirm.take())
             };
-            let result = sender.send(deletes, slots).await;
+            let mut result = sender.send(deletes, slots).await;
+            if let (Ok(()), Some(confirm)) = (&result, confirm) {
+                result = sender.confirm(confirm).await;
+            }
             let mut state = shared.state();
             state.is_sending = false;
             state.sending_bytes = 0;
@@ -190,6 +211,9 @@ async fn wait(shared: &Shared, linger: Duration, enough_bytes: usize) {
     loop {
         let due = {
             let state = shared.state();
+            if state.confirm.is_some() {
+                return;
+            }
             match state.since {
                 Some(since) if !state.pending.is_empty() => {
                     let is_enough = state.pending.size_bytes() >= enough_bytes;

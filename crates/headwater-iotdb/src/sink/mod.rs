@@ -37,10 +37,10 @@ use crate::time::Clock;
 use counts::Of;
 use lane::Lane;
 use letters::Letters;
-pub(crate) use nodes::Connection;
+pub(crate) use nodes::{Abandoned, Connection};
 use pending::Delete;
 use places::Places;
-use send::Sender;
+use send::{Confirm, Sender};
 
 /// Batches are cut far below this by the engine; it is no bound of IoTDB's.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -51,6 +51,8 @@ pub struct IotdbSink {
     options: Arc<IotdbOptions>,
     counts: Arc<Counts>,
     open: Option<Open>,
+    /// Calls that lanes which have ended gave up.
+    abandoned: Arc<Abandoned>,
     plans: FxHashMap<SchemaId, Option<Arc<Plan>>>,
     device: String,
     key: Vec<u8>,
@@ -64,6 +66,23 @@ struct Open {
     conversion: Conversion,
 }
 
+impl Open {
+    /// Where flushes are asked for: one, and then each lane that wrote is asked whether its session is still the same. A server
+    /// that was killed in between lost the session, and has not flushed what it had.
+    async fn flush(&self) -> Result<()> {
+        if !self.lanes.iter().any(Lane::is_unflushed) {
+            return Ok(());
+        }
+        let wrote = self.lanes.iter().filter(|lane| lane.is_unflushed());
+        let wrote: Vec<&Lane> = wrote.collect();
+        wrote[0].confirm(Confirm::Flush).await?;
+        for lane in &wrote[1..] {
+            lane.confirm(Confirm::Ping).await?;
+        }
+        Ok(())
+    }
+}
+
 impl IotdbSink {
     /// A sink that is not connected yet.
     ///
@@ -75,6 +94,7 @@ impl IotdbSink {
             options: Arc::new(options),
             counts: Arc::default(),
             open: None,
+            abandoned: Arc::default(),
             plans: FxHashMap::default(),
             device: String::new(),
             key: Vec::new(),
@@ -99,6 +119,7 @@ impl IotdbSink {
         let letters = Arc::new(Letters::open(self.name(), &self.options.on_error)?);
         let session_options = Arc::new(session_options(&self.options));
         let mut session = any_session(&self.options).await?;
+        self.abandoned.settle(self.options.call_timeout).await;
         let properties = session.properties().await?;
         let precision = precision(&properties.precision)?;
         let conversion = Conversion {
@@ -109,10 +130,16 @@ impl IotdbSink {
         session.close().await;
         let lane = |number: usize| {
             Lane::start(Sender {
-                connection: Connection::new(&self.options.nodes, number, session_options.clone()),
+                connection: Connection::new(
+                    &self.options.nodes,
+                    number,
+                    session_options.clone(),
+                    self.abandoned.clone(),
+                ),
                 options: self.options.clone(),
                 counts: self.counts.clone(),
                 letters: letters.clone(),
+                is_unflushed: Arc::default(),
             })
         };
         Ok(Open {
@@ -248,6 +275,7 @@ impl Sink for IotdbSink {
         for lane in &open.lanes {
             lane.drain().await?;
         }
+        open.flush().await?;
         let letters = open.letters.clone();
         tokio::task::spawn_blocking(move || letters.sync())
             .await

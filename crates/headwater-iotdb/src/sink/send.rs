@@ -2,6 +2,7 @@
 //! for good is taken apart until the rows that cause it are found.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headwater_core::{Error, ErrorKind, Result};
@@ -28,6 +29,8 @@ pub(crate) struct Sender {
     pub(crate) options: Arc<IotdbOptions>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) letters: Arc<Letters>,
+    /// Whether this session wrote what was not flushed since. Only kept where flushes are asked for.
+    pub(crate) is_unflushed: Arc<AtomicBool>,
 }
 
 /// What a call ended with, once it did not have to be tried again.
@@ -43,6 +46,8 @@ enum Call<'a> {
     Table(&'a Tablet),
     Points(&'a [String], i64),
     Statement(&'a str),
+    /// Writes nothing: says that the session still is what it was.
+    Ping,
 }
 
 impl Call<'_> {
@@ -52,8 +57,21 @@ impl Call<'_> {
             Self::Table(tablet) => session.insert_into_table(tablet).await,
             Self::Points(paths, time) => session.delete_points(paths, *time).await,
             Self::Statement(statement) => session.execute(statement).await,
+            Self::Ping => session.ping().await,
         }
     }
+}
+
+/// Has everything that was acknowledged written to files.
+const FLUSH: &str = "FLUSH";
+
+/// What is asked of a lane before what it wrote is called durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    /// Have IoTDB flush.
+    Flush,
+    /// Say that the server which took this lane's writes is the one that flushed: the session has outlived the flush.
+    Ping,
 }
 
 impl Sender {
@@ -66,6 +84,29 @@ impl Sender {
             Model::Tree { .. } => self.tablets(slots).await,
             Model::Table { .. } => self.tables(slots).await,
         }
+    }
+
+    /// Does what a flush takes. See [`Confirm`].
+    pub(crate) async fn confirm(&mut self, what: Confirm) -> Result<()> {
+        let call = match what {
+            Confirm::Flush => Call::Statement(FLUSH),
+            Confirm::Ping if !self.is_unflushed() => return Ok(()),
+            Confirm::Ping => Call::Ping,
+        };
+        if let Answer::Refused(status) = self.call(call).await? {
+            return Err(Error::new(
+                ErrorKind::SinkRejected,
+                "IoTDB refuses to flush",
+            )
+            .with("IoTDB says", status.text())
+            .hint("grant the account MAINTAIN (in the table model: use an administrator), or set iotdb.flush_at_checkpoint: false"));
+        }
+        self.is_unflushed.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_unflushed(&self) -> bool {
+        self.is_unflushed.load(Ordering::Relaxed)
     }
 
     /// Deletes with as few calls as it takes; where these are refused, one by one.
@@ -286,7 +327,12 @@ impl Sender {
             let error = match answered {
                 Ok(status) if status.is_success() => {
                     self.connection.succeeded();
-                    if let Some(node) = &status.redirect {
+                    if self.options.flush_at_checkpoint {
+                        self.is_unflushed.store(true, Ordering::Relaxed);
+                    }
+                    if let Some(node) = &status.redirect
+                        && !self.options.flush_at_checkpoint
+                    {
                         self.connection.redirect(node);
                     }
                     return Ok(Answer::Done);
@@ -310,6 +356,12 @@ impl Sender {
                 Err(error) if error.is_temporary() => error,
                 Err(error) => return Err(error),
             };
+            if self.is_unflushed() && self.connection.is_lost() {
+                return Err(error.with(
+                    "written again",
+                    "what was not flushed, from the last checkpoint",
+                ));
+            }
             let since = *since.get_or_insert_with(Instant::now);
             let away = since.elapsed();
             if away >= self.options.unavailable_for_max {

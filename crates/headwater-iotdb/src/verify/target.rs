@@ -205,7 +205,8 @@ impl<'a> Asking<'a> {
         let options = Arc::new(session_options(&context.options));
         Self {
             context,
-            connection: Connection::new(&context.options.nodes, number, options),
+            // Only reads: what is given up changes nothing.
+            connection: Connection::new(&context.options.nodes, number, options, Arc::default()),
             page_rows: PAGE_ROWS_FIRST,
         }
     }
