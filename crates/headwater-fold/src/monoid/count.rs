@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Laws, Moment, Monoid, Refused};
+use super::{GROUP, Laws, Moment, Monoid, Refused};
 
 /// Counts events, checked: beyond 64 bits it refuses.
 ///
@@ -23,12 +23,7 @@ impl Monoid for Count {
     }
 
     fn laws(&self) -> Laws {
-        Laws {
-            commutative: true,
-            idempotent: false,
-            invertible: true,
-            exact: true,
-        }
+        GROUP
     }
 
     fn identity(&self) -> i64 {

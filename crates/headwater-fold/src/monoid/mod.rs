@@ -7,16 +7,72 @@
 //! | file | what |
 //! |---|---|
 //! | `count.rs` | how many |
+//! | `sum_integer.rs`, `sum_decimal.rs`, `sum_float.rs` | sums, all three exact; `decimal.rs` is the number |
+//! | `average.rs` | a sum and its count |
+//! | `extreme.rs`, `first_last.rs` | least and greatest, first and last |
+//! | `set.rs`, `map.rs`, `tuple.rs` | sets; maps of aggregates; aggregates side by side |
+//! | `hyperloglog.rs`, `bloom.rs` | distinct values, about; membership, perhaps; `hash.rs` is their hash |
+//! | `top.rs` | the most frequent values |
+//! | `quantiles/` | quantiles that can be taken back (DDSketch) |
+//! | `decayed.rs` | a sum with a half-life |
+//! | `dynamic/`, `scalar.rs` | any of these, chosen by name in a configuration file, over cells of any type |
+//! | `item.rs`, `codec.rs` | what minima and sets hold; bytes |
 //! | `refused.rs` | why an operation was refused |
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "bytes, buckets and registers are masked or bounded before they are narrowed"
+)]
+
+mod average;
+mod bloom;
+pub mod codec;
 mod count;
+mod decayed;
+mod decimal;
+mod dynamic;
+mod extreme;
+mod first_last;
+mod hash;
+mod hyperloglog;
+mod item;
+mod map;
+mod quantiles;
 mod refused;
+mod scalar;
+mod set;
+mod sum_decimal;
+mod sum_float;
+mod sum_integer;
+mod top;
+mod tuple;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+pub use average::{Average, Averaged, Sum};
+pub use bloom::{Bits, Bloom};
 pub use count::Count;
+pub use decayed::{DecayedSum, Decaying};
+pub use decimal::{Decimal, SCALE_MAX};
+pub use dynamic::{Aggregate, Dynamic};
+pub use extreme::{Max, Min};
+pub use first_last::{First, Last, Stamped};
+pub use hash::hash;
+pub use hyperloglog::{HyperLogLog, Registers};
+pub use item::Item;
+pub use map::{Entries, Keyed, MapMerge};
+pub use quantiles::{Quantile, Quantiles, Sketch};
 pub use refused::{Refusal, Refused};
+pub use scalar::Scalar;
+pub use set::Set;
+pub use sum_decimal::SumDecimal;
+pub use sum_float::{FloatSum, SumFloat};
+pub use sum_integer::{SumInteger, Wide};
+pub use top::{Counters, Frequent, Top};
+
+/// The longest value that sets, maps, lists and minima hold: they are small things by their purpose, and a state store has bounds.
+pub const ITEM_BYTES_MAX: usize = 64 << 10;
 
 /// Where and when an event stands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,9 +93,26 @@ pub struct Laws {
     pub idempotent: bool,
     /// What was added can be taken back: values form a group, and [`Monoid::take_back`] and [`Monoid::combine_inverse`] work.
     pub invertible: bool,
-    /// Answers are the truth, and the laws hold to the last bit. Otherwise both hold within the bound that the monoid's page states.
+    /// The laws hold to the last bit: however a fold is cut, and whatever was added and taken back, the same bytes come out. Otherwise
+    /// they hold within the bound that the monoid's page states. (Whether an answer is the truth or an estimate is another matter.)
     pub exact: bool,
 }
+
+/// The laws of a commutative group, exact.
+const GROUP: Laws = Laws {
+    commutative: true,
+    idempotent: false,
+    invertible: true,
+    exact: true,
+};
+
+/// The laws of a semilattice, exact.
+const SEMILATTICE: Laws = Laws {
+    commutative: true,
+    idempotent: true,
+    invertible: false,
+    exact: true,
+};
 
 /// A way to combine events into an aggregate.
 ///
@@ -67,6 +140,20 @@ pub trait Monoid: Debug + Send + Sync + 'static {
     ///
     /// What the input is unsuitable for, or what would go over a bound.
     fn add(&self, into: &mut Self::Value, input: &Self::Input, at: Moment) -> Result<(), Refused>;
+
+    /// Whether [`Monoid::add`] would be refused. Where a value is large, it is worth an implementation without a copy.
+    ///
+    /// # Errors
+    ///
+    /// What `add` would refuse.
+    fn would_add(
+        &self,
+        into: &Self::Value,
+        input: &Self::Input,
+        at: Moment,
+    ) -> Result<(), Refused> {
+        self.add(&mut into.clone(), input, at)
+    }
 
     /// Makes `into` the aggregate of its events and then those of `other`.
     ///
