@@ -2,6 +2,7 @@
 //! sink wants to remember. One JSON document that a person can read; where it is kept is a
 //! [`CheckpointStore`](crate::sink::CheckpointStore)'s business.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -315,4 +316,26 @@ fn first_difference(
         }
     }
     None
+}
+
+/// What a document must say of the first copy, whatever its positions look like.
+#[derive(Deserialize)]
+struct Copied {
+    log: Option<IgnoredAny>,
+    #[serde(default)]
+    cuts_ahead: Vec<IgnoredAny>,
+    copy: Option<Vec<TableCopy>>,
+}
+
+/// Whether the first copy of a checkpoint, as the document that a sink is given to keep, is complete: what the sink holds with it is
+/// the whole of the source. As [`Checkpoint::copy_is_complete`] says it.
+///
+/// # Errors
+/// `CheckpointDamaged` for a document that is no checkpoint.
+pub fn is_copied(document: &Value) -> Result<bool> {
+    let copied = Copied::deserialize(document).map_err(|cause| {
+        Error::new(ErrorKind::CheckpointDamaged, "a checkpoint cannot be read").caused_by(cause)
+    })?;
+    let mut tables = copied.copy.iter().flatten();
+    Ok(copied.cuts_ahead.is_empty() && copied.log.is_some() && tables.all(TableCopy::is_over))
 }

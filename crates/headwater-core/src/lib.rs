@@ -26,5 +26,6 @@ pub mod source;
 pub mod trigger;
 pub mod value;
 pub mod views;
+pub mod zone;
 
 pub use error::{Error, ErrorKind, Result};

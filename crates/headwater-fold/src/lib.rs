@@ -3,6 +3,14 @@
 //! A [`Monoid`](monoid::Monoid) says how events combine: what an empty aggregate is, how an event is added and taken back, how two
 //! aggregates become one, and how an aggregate is written down. Everything else here works with any of them.
 
+pub mod condition;
+pub mod fold;
+pub mod gathered;
+pub mod key;
 pub mod monoid;
+pub mod place;
+pub mod sink;
+pub mod store;
+pub mod window;
 
 pub use monoid::{Laws, Moment, Monoid, Refusal, Refused};

@@ -342,7 +342,7 @@ impl IotdbOptions {
             crate::mapping::Template::parse(&mapping.target)
                 .map_err(|error| error.with("table", &mapping.table))?;
         }
-        crate::time::zone(&self.time.zone)?;
+        crate::time::check_zone(&self.time.zone)?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! From the source's dates and times to IoTDB's: a count of milli-, micro- or nanoseconds since 1970 in UTC.
 
 use headwater_core::value::{Date, DateTime};
-use headwater_core::{Error, ErrorKind, Result};
+use headwater_core::{Result, zone};
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
@@ -17,47 +17,18 @@ pub(crate) struct Clock {
     gap: Gap,
 }
 
-/// A zone by its IANA name, or `+HH:MM`.
-///
-/// # Errors
-/// `Configuration` for a name that no zone has.
-pub(crate) fn zone(name: &str) -> Result<TimeZone> {
-    let unknown = || {
-        Error::new(ErrorKind::Configuration, "no time zone has this name")
-            .with("name", name)
-            .hint("write an IANA name such as Europe/Zurich, UTC, or an offset such as +08:00")
-    };
-    if name.eq_ignore_ascii_case("utc") || name == "Z" {
-        return Ok(TimeZone::UTC);
-    }
-    if let Some(rest) = name.strip_prefix(['+', '-']) {
-        let (hours, minutes) = rest.split_once(':').ok_or_else(unknown)?;
-        let hours: i32 = hours.parse().map_err(|_| unknown())?;
-        let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
-        let seconds = (hours * 60 + minutes) * 60;
-        let seconds = if name.starts_with('-') {
-            -seconds
-        } else {
-            seconds
-        };
-        let offset = Offset::from_seconds(seconds).map_err(|_| unknown())?;
-        return Ok(TimeZone::fixed(offset));
-    }
-    TimeZone::get(name).map_err(|cause| unknown().caused_by(cause))
-}
-
 /// Whether a zone has this name.
 ///
 /// # Errors
 /// `Configuration`.
 pub fn check_zone(name: &str) -> Result<()> {
-    zone(name).map(drop)
+    zone::parse(name).map(drop)
 }
 
 impl Clock {
     /// For a server that counts in `precision`.
     pub(crate) fn new(options: &TimeOptions, precision: TimeUnit) -> Result<Self> {
-        let zone = zone(&options.zone)?;
+        let zone = zone::parse(&options.zone)?;
         Ok(Self {
             fixed: zone.to_fixed_offset().ok(),
             zone,
@@ -426,8 +397,8 @@ mod tests {
 
     #[test]
     fn zones_are_names_or_offsets() {
-        assert!(zone("Mars/Olympus").is_err());
-        assert!(zone("+25:99").is_err());
+        assert!(zone::parse("Mars/Olympus").is_err());
+        assert!(zone::parse("+25:99").is_err());
         let hongkong = clock("+08:00", TimeUnit::Second, |_| {});
         assert_eq!(hongkong.local(at("1970-01-01T08:00:00")), Ok(0));
     }
@@ -439,7 +410,7 @@ mod tests {
             seconds in -62_135_596_800i64..253_402_207_200,
             name in prop::sample::select(vec!["UTC", "Europe/Zurich", "America/St_Johns", "Asia/Hong_Kong", "Pacific/Apia"]),
         ) {
-            let zone = zone(name).unwrap();
+            let zone = zone::parse(name).unwrap();
             let stamp = jiff::Timestamp::from_second(seconds).unwrap();
             let local = stamp.to_zoned(zone).datetime();
             prop_assume!(local.year() >= 1);

@@ -1,0 +1,294 @@
+//! A fold as a configuration defines it: which rows, which key, which value, which monoid, which window.
+
+use headwater_core::schema::{DataType, TableName, TableSchema};
+use headwater_core::{Error, ErrorKind, Result, zone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::condition::{self, Bound, Condition};
+use crate::monoid::{Dynamic, Monoid};
+use crate::store::FoldInfo;
+use crate::window::{Every, Window, parse_length_s};
+
+/// What becomes of updates and deletes where the monoid cannot take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakeBack {
+    /// The run ends with an error at the first.
+    #[default]
+    Refuse,
+    /// The old row stays in the aggregate; the new one is added if it is another.
+    Ignore,
+}
+
+/// The window of a fold, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowText {
+    /// `day`, `hour`, or a length: `15m`.
+    pub every: String,
+    /// The column that tells when an event happened.
+    pub of: String,
+    /// The zone of days, hours and local times. UTC if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// For how long a bucket is kept after its end. For good if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+    /// How much a query without a range covers, up to now: a sliding window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
+}
+
+impl WindowText {
+    /// The window.
+    ///
+    /// # Errors
+    /// `Configuration`.
+    pub fn window(&self) -> Result<Window> {
+        let zone = zone::parse(self.zone.as_deref().unwrap_or("UTC"))?;
+        let every = match self.every.as_str() {
+            "day" => Every::Day,
+            "hour" => Every::Hour,
+            text => {
+                let length = parse_length_s(text)?;
+                Every::Seconds(u32::try_from(length).map_err(|cause| {
+                    Error::new(
+                        ErrorKind::Configuration,
+                        format!("a bucket of `{text}` is too long"),
+                    )
+                    .hint("leave the window out to fold over all time")
+                    .caused_by(cause)
+                })?)
+            }
+        };
+        let keep_s = self.keep.as_deref().map(parse_length_s).transpose()?;
+        self.over.as_deref().map(parse_length_s).transpose()?;
+        Ok(Window::new(every, zone, keep_s))
+    }
+}
+
+/// A fold. Its JSON is what a store keeps beside the aggregates: if it differs, they mean something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// Its name: letters, digits, `_` and `-`.
+    pub name: String,
+    /// The source's table.
+    pub table: TableName,
+    /// The columns that make the key; none for one aggregate of all rows.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// The columns that are folded.
+    #[serde(default)]
+    pub value: Vec<String>,
+    /// The monoid, as [`Dynamic::parse`] reads it.
+    pub monoid: Value,
+    /// The window; none: over all time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowText>,
+    /// Which rows count: a [`Condition`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// What becomes of updates and deletes where the monoid cannot take back.
+    #[serde(default)]
+    pub take_back: TakeBack,
+}
+
+/// The version of how definitions are understood: with another one, folds are built anew.
+const MEANING: u32 = 1;
+
+impl Fold {
+    /// Looks at everything that can be looked at without the table.
+    ///
+    /// # Errors
+    /// `Configuration`, with what to write instead.
+    pub fn validate(&self) -> Result<()> {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        if self.name.is_empty() || !self.name.chars().all(is_plain) {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!("`{}` is no name of a fold", self.name),
+            )
+            .hint("use letters, digits, _ and -: it stands in addresses"));
+        }
+        self.check().map_err(|error| error.with("fold", &self.name))
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(window) = &self.window {
+            window.window()?;
+        }
+        self.condition()?;
+        Ok(())
+    }
+
+    fn condition(&self) -> Result<Option<Condition>> {
+        self.filter.as_deref().map(str::parse).transpose()
+    }
+
+    /// The fold over a table of this definition: now the types of its columns, and so its monoid, are known.
+    ///
+    /// # Errors
+    /// `NotFound` for columns that are not there, `Configuration` for types that do not fit.
+    pub fn over(self, schema: &TableSchema) -> Result<Typed> {
+        let value = columns_of(schema, &self.value);
+        let types = value.map(|value| {
+            let type_of = |at: usize| schema.columns[at].data_type.clone();
+            value.into_iter().map(type_of).collect()
+        });
+        let typed = types.and_then(|types| Typed::new(self.clone(), types));
+        let typed =
+            typed.map_err(|error| error.with("fold", &self.name).with("table", &schema.name))?;
+        typed.bind(schema)?;
+        Ok(typed)
+    }
+}
+
+fn columns_of(schema: &TableSchema, names: &[String]) -> Result<Vec<usize>> {
+    let names = names.iter();
+    names
+        .map(|name| condition::column_of(schema, name))
+        .collect()
+}
+
+/// A fold whose monoid is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Typed {
+    /// The fold.
+    pub fold: Fold,
+    /// The types of the columns that are folded.
+    pub types: Vec<DataType>,
+    /// Its monoid.
+    pub monoid: Dynamic,
+}
+
+/// What a store keeps of it.
+#[derive(Serialize, Deserialize)]
+struct Definition {
+    meaning: u32,
+    fold: Fold,
+    types: Vec<DataType>,
+    monoid: String,
+}
+
+impl Typed {
+    fn new(fold: Fold, types: Vec<DataType>) -> Result<Self> {
+        let (name, parameters) = match &fold.monoid {
+            Value::String(name) => (name.as_str(), Map::new()),
+            Value::Object(one) if one.len() == 1 => {
+                let (name, parameters) = one.iter().next().ok_or_else(no_monoid)?;
+                match parameters {
+                    Value::Object(parameters) => (name.as_str(), parameters.clone()),
+                    Value::Null => (name.as_str(), Map::new()),
+                    _ => return Err(no_monoid()),
+                }
+            }
+            _ => return Err(no_monoid()),
+        };
+        let monoid = Dynamic::parse(name, &parameters, &types)?;
+        Ok(Self {
+            monoid,
+            types,
+            fold,
+        })
+    }
+
+    /// What a store knows it by.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn info(&self) -> Result<FoldInfo> {
+        let definition = serde_json::to_value(Definition {
+            meaning: MEANING,
+            fold: self.fold.clone(),
+            types: self.types.clone(),
+            monoid: self.monoid.name().into_owned(),
+        });
+        let definition = definition.map_err(|cause| {
+            Error::new(ErrorKind::Internal, "a fold cannot be written down").caused_by(cause)
+        })?;
+        Ok(FoldInfo {
+            name: self.fold.name.clone(),
+            definition,
+        })
+    }
+
+    /// The fold that a store knows.
+    ///
+    /// # Errors
+    /// `CheckpointForeign`.
+    pub fn of_info(info: &FoldInfo) -> Result<Self> {
+        let foreign = || {
+            Error::new(
+                ErrorKind::CheckpointForeign,
+                "the store holds a fold that this version cannot read",
+            )
+            .with("fold", &info.name)
+            .hint("use the version that wrote it, or have the folds built anew: headwater run --rebuild-folds")
+        };
+        let known = Definition::deserialize(&info.definition)
+            .map_err(|cause| foreign().caused_by(cause))?;
+        let typed =
+            Self::new(known.fold, known.types).map_err(|cause| foreign().caused_by(cause))?;
+        if known.meaning != MEANING || typed.monoid.name() != known.monoid {
+            return Err(foreign());
+        }
+        Ok(typed)
+    }
+
+    /// Binds it to a definition of its table, which may be a later one than it began with.
+    ///
+    /// # Errors
+    /// `NotFound` for columns that are not there any more, `SinkRejected` where they are now of types that another monoid folds.
+    pub fn bind(&self, schema: &TableSchema) -> Result<Plan> {
+        self.plan(schema).map_err(|error| {
+            let error = error
+                .with("fold", &self.fold.name)
+                .with("table", &schema.name);
+            error.hint("change the fold's definition, and it is built anew")
+        })
+    }
+
+    fn plan(&self, schema: &TableSchema) -> Result<Plan> {
+        let fold = &self.fold;
+        let value = columns_of(schema, &fold.value)?;
+        let types = value.iter().map(|&at| schema.columns[at].data_type.clone());
+        let now = Self::new(fold.clone(), types.collect())?;
+        if now.monoid.name() != self.monoid.name() {
+            return Err(Error::new(
+                ErrorKind::SinkRejected,
+                "a column that is folded has another type now, and its aggregates another form",
+            )
+            .with("was", self.monoid.name())
+            .with("is", now.monoid.name()));
+        }
+        let time = fold.window.as_ref();
+        let time = time.map(|window| condition::column_of(schema, &window.of));
+        let filter = fold.condition()?;
+        Ok(Plan {
+            key: columns_of(schema, &fold.key)?,
+            value,
+            time: time.transpose()?,
+            filter: filter.map(|filter| filter.bind(schema)).transpose()?,
+        })
+    }
+}
+
+fn no_monoid() -> Error {
+    Error::new(ErrorKind::Configuration, "the monoid of a fold cannot be read")
+        .hint("write its name (`monoid: sum`), or its name with what it takes (`monoid: {quantiles: {error: 0.01}}`)")
+}
+
+/// A fold bound to the columns of a definition.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The columns of the key.
+    pub key: Vec<usize>,
+    /// The columns that are folded.
+    pub value: Vec<usize>,
+    /// The column that tells when.
+    pub time: Option<usize>,
+    /// Which rows count.
+    pub filter: Option<Bound>,
+}

@@ -1,0 +1,81 @@
+//! What a sink of folds counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    Added,
+    TakenBack,
+    Unchanged,
+    Ignored,
+    TooOld,
+    Refused,
+}
+
+const NAMES: [&str; 6] = [
+    "added",
+    "taken_back",
+    "unchanged",
+    "ignored",
+    "too_old",
+    "refused",
+];
+
+/// Counters of a sink, which go on while it runs.
+#[derive(Debug, Default)]
+pub struct Counts([AtomicU64; NAMES.len()]);
+
+/// What was counted. An image counts once for each fold that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Images added.
+    pub added: u64,
+    /// Images taken back.
+    pub taken_back: u64,
+    /// Updates of nothing that a fold looks at.
+    pub unchanged: u64,
+    /// Images that should have been taken back, and stayed (`take_back: ignore`).
+    pub ignored: u64,
+    /// Images of buckets that are not kept any more.
+    pub too_old: u64,
+    /// Rows, and deltas, that could not be folded.
+    pub refused: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&self, of: Of, number: u64) {
+        self.0[of as usize].fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        let [added, taken_back, unchanged, ignored, too_old, refused] =
+            std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
+        Counted {
+            added,
+            taken_back,
+            unchanged,
+            ignored,
+            too_old,
+            refused,
+        }
+    }
+}
+
+impl Counted {
+    /// Each count by its word, for metrics and status.
+    #[must_use]
+    pub fn by_word(&self) -> Vec<(&'static str, u64)> {
+        let counts = [
+            self.added,
+            self.taken_back,
+            self.unchanged,
+            self.ignored,
+            self.too_old,
+            self.refused,
+        ];
+        NAMES.into_iter().zip(counts).collect()
+    }
+}

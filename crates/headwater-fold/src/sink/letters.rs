@@ -1,0 +1,93 @@
+//! What becomes of rows that cannot be folded: dead letters, or the end of the run.
+
+use std::path::Path;
+
+use headwater_core::batch::{ChangeKind, Row};
+use headwater_core::dead_letters::{DeadLetters, Letter};
+use headwater_core::{Error, ErrorKind, Result, clock};
+use serde_json::{Map, Value};
+
+use crate::fold::Fold;
+use crate::monoid::Refused;
+use crate::place::Place;
+
+/// The file of dead letters.
+#[derive(Debug)]
+pub(super) struct Letters {
+    name: String,
+    file: DeadLetters,
+}
+
+impl Letters {
+    pub(super) fn open(name: String, path: Option<&Path>) -> Result<Option<Self>> {
+        let file = path.map(DeadLetters::open).transpose()?;
+        Ok(file.map(|file| Self { name, file }))
+    }
+
+    pub(super) fn about_row(&mut self, fold: &str, row: &Row<'_>, refused: &Refused) -> Result<()> {
+        let kind = match row.kind() {
+            ChangeKind::Bootstrap => "bootstrap",
+            ChangeKind::Update => "update",
+            ChangeKind::Delete => "delete",
+            _ => "insert",
+        };
+        let Some(image) = row.after().or(row.before()) else {
+            return Ok(());
+        };
+        let reason = format!("fold {fold}: {refused}");
+        let letter = Letter::about(&self.name, kind, &image, reason);
+        let key = Value::Object(letter.key.clone());
+        tracing::warn!(fold, table = %letter.table, %key, "a row is not folded: {refused}");
+        self.file.push(&letter)
+    }
+
+    /// A delta that the aggregate could not take.
+    pub(super) fn about_place(
+        &mut self,
+        fold: &Fold,
+        place: &Place,
+        refused: &Refused,
+    ) -> Result<()> {
+        tracing::warn!(fold = fold.name, place = ?place, "an aggregate cannot take what was added: {refused}");
+        let mut data = Map::new();
+        data.insert("fold".to_owned(), fold.name.clone().into());
+        data.insert("place".to_owned(), format!("{place:?}").into());
+        self.file.push(&Letter {
+            at_s: clock::now_s(),
+            sink: self.name.clone(),
+            table: fold.table.clone(),
+            kind: "merge".to_owned(),
+            key: Map::new(),
+            reason: refused.to_string(),
+            data,
+        })
+    }
+
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.file.sync()
+    }
+}
+
+/// The end of the run, for a row.
+pub(super) fn stop(fold: &Fold, row: &Row<'_>, refused: &Refused) -> Error {
+    let image = row.after().or(row.before());
+    let letter = image.map(|image| Letter::about("", "", &image, String::new()));
+    let key = letter
+        .map(|letter| Value::Object(letter.key))
+        .unwrap_or_default();
+    Error::new(ErrorKind::SinkRejected, "a row cannot be folded")
+        .with("fold", &fold.name)
+        .with("table", &row.schema().name)
+        .with("key", key)
+        .with("reason", refused)
+        .hint("mend the row or the fold, or let such rows go to a file: folds.dead_letters")
+}
+
+/// The same, for an aggregate.
+pub(super) fn stop_at(fold: &Fold, place: &Place, refused: &Refused) -> Error {
+    Error::new(ErrorKind::SinkRejected, "an aggregate cannot take what was added to it")
+        .with("fold", &fold.name)
+        .with("place", format!("{place:?}"))
+        .with("reason", refused)
+        .hint("choose another monoid or larger bounds for the fold, or let such deltas go to a file: folds.dead_letters")
+}

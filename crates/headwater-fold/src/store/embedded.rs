@@ -1,0 +1,499 @@
+//! The embedded store: one file, by redb.
+//!
+//! Why redb: a step of merges is one write transaction of it, which spills to the file when it grows, is dropped by a crash, and is
+//! seen by readers, beside the writer, only once it is committed. That is the contract of a state store as it stands; a store of
+//! logs (LSM) writes faster at random, and would need all of this on top. Keys are laid out so that a batch, sorted by place,
+//! touches neighbouring pages.
+//!
+//! ```text
+//! state  generation u32 BE · fold u16 BE · place  →  the monoid's bytes
+//! meta   "store" → {format, served, writing, generations: {number: {folds, progress}}}
+//! ```
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headwater_core::{Error, ErrorKind, Result};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use super::{Deltas, Entry, FoldInfo, Merged, Served, StateReader, StateStore, Step, Taken};
+use crate::place::Place;
+
+const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const STORE: &str = "store";
+
+/// The version of the layout above.
+const FORMAT: u32 = 1;
+
+/// Memory for pages by default.
+const CACHE_BYTES: usize = 256 * 1024 * 1024;
+
+/// What the file says of itself.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    /// The generation that queries look at.
+    served: Option<u32>,
+    /// The one that is written to.
+    writing: u32,
+    generations: BTreeMap<u32, Generation>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Generation {
+    folds: Vec<FoldInfo>,
+    progress: Option<Value>,
+}
+
+impl Meta {
+    /// Decides which generation is written to. Gives back the one that was being built and is not wanted any more.
+    fn choose(&mut self, folds: &[FoldInfo], anew: bool) -> Option<u32> {
+        let fits = |number: &u32| {
+            let generation = self.generations.get(number);
+            generation.is_some_and(|generation| generation.folds == folds)
+        };
+        let building = Some(self.writing).filter(|writing| {
+            self.served != Some(*writing) && self.generations.contains_key(writing)
+        });
+        if building.is_some_and(|building| fits(&building)) {
+            return None;
+        }
+        let goes_on = self.served.filter(|served| !anew && fits(served));
+        let next = self.generations.keys().last().map_or(0, |last| last + 1);
+        self.writing = goes_on.unwrap_or(next);
+        self.generations.entry(self.writing).or_insert(Generation {
+            folds: folds.to_vec(),
+            progress: None,
+        });
+        building.inspect(|building| drop(self.generations.remove(building)))
+    }
+}
+
+/// A state store in one file of this process.
+pub struct Embedded {
+    path: PathBuf,
+    shared: Arc<Mutex<Option<Arc<Database>>>>,
+    step: Option<WriteTransaction>,
+    meta: Meta,
+    out: Vec<u8>,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// A store in this file, which is made when it is taken over.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            shared: Arc::default(),
+            step: None,
+            meta: Meta::default(),
+            out: Vec::new(),
+        }
+    }
+
+    fn failed(&self, what: &'static str, cause: impl Into<redb::Error>) -> Error {
+        failed(&self.path, what, cause.into())
+    }
+
+    fn database(&self) -> Result<Arc<Database>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = &*shared {
+            return Ok(database.clone());
+        }
+        let opened = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(&self.path);
+        let database = Arc::new(opened.map_err(|cause| self.failed("opening the store", cause))?);
+        *shared = Some(database.clone());
+        Ok(database)
+    }
+
+    /// The transaction of the step under way.
+    fn begin(&mut self) -> Result<WriteTransaction> {
+        if let Some(step) = self.step.take() {
+            return Ok(step);
+        }
+        let mut step = self
+            .database()?
+            .begin_write()
+            .map_err(|cause| self.failed("beginning a step", cause))?;
+        step.set_durability(Durability::Immediate)
+            .map_err(|cause| self.failed("beginning a step", cause))?;
+        Ok(step)
+    }
+
+    fn put_meta(&self, step: &WriteTransaction) -> Result<()> {
+        let bytes = serde_json::to_vec(&self.meta).map_err(|cause| {
+            Error::new(ErrorKind::Internal, "the progress cannot be written down").caused_by(cause)
+        })?;
+        let mut meta = step
+            .open_table(META)
+            .map_err(|cause| self.failed("opening the store", cause))?;
+        meta.insert(STORE, bytes.as_slice())
+            .map_err(|cause| self.failed("writing the progress", cause))?;
+        Ok(())
+    }
+
+    fn drop_where(&self, step: &WriteTransaction, from: &[u8], to: &[u8]) -> Result<()> {
+        let mut state = step
+            .open_table(STATE)
+            .map_err(|cause| self.failed("opening the store", cause))?;
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        state
+            .retain_in::<&[u8], _>(range, |_, _| false)
+            .map_err(|cause| self.failed("dropping what is old", cause))
+    }
+
+    fn read_meta(&self, step: &WriteTransaction) -> Result<Meta> {
+        let table = step
+            .open_table(META)
+            .map_err(|cause| self.failed("opening the store", cause))?;
+        let found = table
+            .get(STORE)
+            .map_err(|cause| self.failed("reading the store", cause))?;
+        match found {
+            Some(bytes) => meta_of(&self.path, bytes.value()),
+            None => Ok(Meta {
+                format: FORMAT,
+                ..Meta::default()
+            }),
+        }
+    }
+}
+
+fn failed(path: &Path, what: &'static str, cause: redb::Error) -> Error {
+    let (kind, hint) = match &cause {
+        redb::Error::DatabaseAlreadyOpen => (
+            ErrorKind::Locked,
+            "another process has it open: stop that one first; a running headwater answers `query` itself",
+        ),
+        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => (
+            ErrorKind::CheckpointDamaged,
+            "it is no store of this version, or it is damaged: bring back a copy, or name another file, and the folds are built anew",
+        ),
+        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => (
+            ErrorKind::CheckpointForeign,
+            "this file is no store of folds: name another one",
+        ),
+        _ => (
+            ErrorKind::Storage,
+            "look at the disk: whether there is room, and whether the file may be written",
+        ),
+    };
+    Error::new(kind, "the store of folds cannot be used")
+        .during(what)
+        .with("file", path.display())
+        .hint(hint)
+        .caused_by(cause)
+}
+
+fn meta_of(path: &Path, bytes: &[u8]) -> Result<Meta> {
+    let foreign = |what: &'static str| {
+        Error::new(ErrorKind::CheckpointForeign, what)
+            .with("file", path.display())
+            .hint(
+                "use the version that wrote it, or name another file, and the folds are built anew",
+            )
+    };
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|cause| foreign("the store does not say what it holds").caused_by(cause))?;
+    if value["format"] != FORMAT {
+        return Err(
+            foreign("the store was written by another version").with("format", &value["format"])
+        );
+    }
+    serde_json::from_value(value)
+        .map_err(|cause| foreign("the store does not say what it holds").caused_by(cause))
+}
+
+/// Generation and fold stand before a place.
+const PREFIX: usize = 4 + 2;
+
+fn prefix(generation: u32, fold: usize) -> [u8; PREFIX] {
+    let fold = u16::try_from(fold).unwrap_or(u16::MAX);
+    let mut bytes = [0; PREFIX];
+    bytes[..4].copy_from_slice(&generation.to_be_bytes());
+    bytes[4..].copy_from_slice(&fold.to_be_bytes());
+    bytes
+}
+
+fn write_key(key: &mut Vec<u8>, generation: u32, fold: usize, place: &Place) {
+    key.clear();
+    key.extend_from_slice(&prefix(generation, fold));
+    key.extend_from_slice(place.as_bytes());
+}
+
+/// Where a bucket of a fold begins.
+fn bucket(generation: u32, fold: usize, bucket_s: i64) -> Vec<u8> {
+    let mut key = Vec::new();
+    write_key(&mut key, generation, fold, &Place::new(bucket_s, &[]));
+    key
+}
+
+impl StateStore for Embedded {
+    type Reader = EmbeddedReader;
+
+    fn name(&self) -> String {
+        format!("embedded:{}", self.path.display())
+    }
+
+    async fn take_over(&mut self, folds: &[FoldInfo], anew: bool) -> Result<Taken> {
+        if let Some(step) = self.step.take() {
+            step.abort()
+                .map_err(|cause| self.failed("dropping a step", cause))?;
+        }
+        let step = self.begin()?;
+        self.meta = self.read_meta(&step)?;
+        if let Some(dropped) = self.meta.choose(folds, anew) {
+            let (from, to) = (dropped.to_be_bytes(), (dropped + 1).to_be_bytes());
+            self.drop_where(&step, &from, &to)?;
+        }
+        // The tables exist from now on, so that readers find them.
+        drop(
+            step.open_table(STATE)
+                .map_err(|cause| self.failed("opening the store", cause))?,
+        );
+        self.put_meta(&step)?;
+        step.commit()
+            .map_err(|cause| self.failed("taking the store over", cause))?;
+        let writing = self.meta.writing;
+        Ok(Taken {
+            progress: self.meta.generations[&writing].progress.clone(),
+            is_building: self.meta.served != Some(writing),
+        })
+    }
+
+    async fn merge(&mut self, fold: usize, deltas: &dyn Deltas) -> Result<()> {
+        let step = self.begin()?;
+        let mut out = std::mem::take(&mut self.out);
+        let generation = self.meta.writing;
+        let mut merging = || -> Result<()> {
+            let mut state = step
+                .open_table(STATE)
+                .map_err(|cause| self.failed("opening the store", cause))?;
+            let mut key = Vec::new();
+            for at in 0..deltas.len() {
+                let place = deltas.place(at);
+                write_key(&mut key, generation, fold, place);
+                out.clear();
+                let merged = {
+                    let stored = state
+                        .get(key.as_slice())
+                        .map_err(|cause| self.failed("reading an aggregate", cause))?;
+                    let stored = stored.as_ref().map(redb::AccessGuard::value);
+                    deltas.merge(at, stored, &mut out)?
+                };
+                match merged {
+                    Merged::Put => drop(
+                        state
+                            .insert(key.as_slice(), out.as_slice())
+                            .map_err(|cause| self.failed("writing an aggregate", cause))?,
+                    ),
+                    Merged::Gone => drop(
+                        state
+                            .remove(key.as_slice())
+                            .map_err(|cause| self.failed("dropping an aggregate", cause))?,
+                    ),
+                    Merged::Kept => {}
+                }
+            }
+            Ok(())
+        };
+        let merged = merging();
+        self.out = out;
+        self.step = Some(step);
+        merged
+    }
+
+    async fn commit(&mut self, commit: Step<'_>) -> Result<()> {
+        let step = self.begin()?;
+        let writing = self.meta.writing;
+        for (fold, keep_from_s) in commit.keep_from_s.iter().enumerate() {
+            if let Some(keep_from_s) = keep_from_s {
+                // What is of all time stays.
+                let from = bucket(writing, fold, i64::MIN + 1);
+                self.drop_where(&step, &from, &bucket(writing, fold, *keep_from_s))?;
+            }
+        }
+        let before = self.meta.clone();
+        if let Some(generation) = self.meta.generations.get_mut(&writing) {
+            generation.progress = Some(commit.progress.clone());
+        }
+        if commit.serve {
+            self.meta.served = Some(writing);
+            self.meta.generations.retain(|number, _| *number == writing);
+            for old in before.generations.keys().filter(|old| **old != writing) {
+                self.drop_where(&step, &old.to_be_bytes(), &(old + 1).to_be_bytes())?;
+            }
+        }
+        self.put_meta(&step)?;
+        let path = self.path.clone();
+        let committed = tokio::task::spawn_blocking(move || step.commit()).await;
+        let committed = committed.map_err(|cause| {
+            Error::new(ErrorKind::Internal, "a commit was interrupted").caused_by(cause)
+        })?;
+        committed.map_err(|cause| failed(&path, "committing", cause.into()))
+    }
+
+    fn reader(&self) -> Result<EmbeddedReader> {
+        Ok(EmbeddedReader {
+            path: self.path.clone(),
+            database: self.database()?,
+        })
+    }
+}
+
+/// Answers queries from the file.
+pub struct EmbeddedReader {
+    path: PathBuf,
+    database: Arc<Database>,
+}
+
+impl std::fmt::Debug for EmbeddedReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedReader")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedReader {
+    /// Opens a store that no process has open.
+    ///
+    /// # Errors
+    /// `NotFound`, `Locked`, `Storage`, `CheckpointForeign`.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(
+                Error::new(ErrorKind::NotFound, "there is no store of folds here")
+                    .with("file", path.display())
+                    .hint("look at folds.store of the configuration; `headwater run` makes it"),
+            );
+        }
+        let opened = Database::open(path);
+        let database = opened.map_err(|cause| failed(path, "opening the store", cause.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            database: Arc::new(database),
+        })
+    }
+
+    fn view(&self) -> Result<(redb::ReadTransaction, Meta)> {
+        let failed = |cause: redb::Error| failed(&self.path, "reading the store", cause);
+        let view = self
+            .database
+            .begin_read()
+            .map_err(|cause| failed(cause.into()))?;
+        let table = match view.open_table(META) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((view, Meta::default())),
+            Err(cause) => return Err(failed(cause.into())),
+        };
+        let found = table.get(STORE).map_err(|cause| failed(cause.into()))?;
+        let meta = match found {
+            Some(bytes) => meta_of(&self.path, bytes.value())?,
+            None => Meta::default(),
+        };
+        Ok((view, meta))
+    }
+
+    /// A view in which `served` still is what is served, and its progress.
+    fn view_of(&self, served: &Served) -> Result<(redb::ReadTransaction, Value)> {
+        let (view, meta) = self.view()?;
+        if meta.served != Some(served.generation) {
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                "the folds were built anew meanwhile",
+            ));
+        }
+        let generation = meta.generations.get(&served.generation);
+        let progress = generation.and_then(|generation| generation.progress.clone());
+        Ok((view, progress.unwrap_or_default()))
+    }
+}
+
+impl StateReader for EmbeddedReader {
+    async fn served(&self) -> Result<Option<Served>> {
+        let (_, mut meta) = self.view()?;
+        let Some(number) = meta.served else {
+            return Ok(None);
+        };
+        Ok(meta.generations.remove(&number).map(|found| Served {
+            generation: number,
+            folds: found.folds,
+        }))
+    }
+
+    async fn get_many(
+        &self,
+        served: &Served,
+        fold: usize,
+        places: &[Place],
+    ) -> Result<(Value, Vec<Option<Vec<u8>>>)> {
+        let failed = |cause: redb::Error| failed(&self.path, "reading aggregates", cause);
+        let (view, progress) = self.view_of(served)?;
+        let state = view
+            .open_table(STATE)
+            .map_err(|cause| failed(cause.into()))?;
+        let mut found = Vec::with_capacity(places.len());
+        let mut key = Vec::new();
+        for place in places {
+            write_key(&mut key, served.generation, fold, place);
+            let stored = state
+                .get(key.as_slice())
+                .map_err(|cause| failed(cause.into()))?;
+            found.push(stored.map(|stored| stored.value().to_vec()));
+        }
+        Ok((progress, found))
+    }
+
+    async fn scan(
+        &self,
+        served: &Served,
+        fold: usize,
+        buckets_s: (Option<i64>, Option<i64>),
+        each: &mut (dyn FnMut(Entry) -> Result<()> + Send),
+    ) -> Result<Value> {
+        let failed = |cause: redb::Error| failed(&self.path, "reading aggregates", cause);
+        let (view, progress) = self.view_of(served)?;
+        let state = view
+            .open_table(STATE)
+            .map_err(|cause| failed(cause.into()))?;
+        let from = bucket(served.generation, fold, buckets_s.0.unwrap_or(i64::MIN));
+        let to = match buckets_s.1 {
+            Some(to_s) => bucket(served.generation, fold, to_s),
+            None => prefix(served.generation, fold + 1).to_vec(),
+        };
+        let found = state
+            .range::<&[u8]>((
+                Bound::Included(from.as_slice()),
+                Bound::Excluded(to.as_slice()),
+            ))
+            .map_err(|cause| failed(cause.into()))?;
+        for entry in found {
+            let (key, value) = entry.map_err(|cause| failed(cause.into()))?;
+            let place = key.value().get(PREFIX..).and_then(Place::from_bytes);
+            let Some(place) = place else {
+                continue;
+            };
+            let bytes = value.value().to_vec();
+            each(Entry { place, bytes })?;
+        }
+        Ok(progress)
+    }
+}
