@@ -90,7 +90,7 @@ impl Decimal {
             .filter(|&scale| scale <= SCALE_MAX)?;
         let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
         let is_plain = (unsigned.bytes().chain(fraction.bytes())).all(|b| b.is_ascii_digit());
-        if !is_plain || text.len() > 2 * MAGNITUDE_BYTES_MAX {
+        if !is_plain || text.len() > 3 * MAGNITUDE_BYTES_MAX {
             return None;
         }
         let digits: BigInt = format!("{whole}{fraction}").parse().ok()?;

@@ -1,0 +1,19 @@
+//! Monoids, held to their laws and to the truth.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "tests: a helper that fails fails its test, and numbers are small"
+)]
+
+mod bounds;
+mod cases;
+mod dynamic;
+mod golden;
+mod laws;
+mod suite;
+mod truth;
+mod wrong;
