@@ -68,6 +68,11 @@ pub(crate) enum Command {
     /// Compare the source with Apache IoTDB, and list the rows that differ. Nothing is written to either.
     #[command(override_usage = "headwater verify [OPTIONS] --config <FILE>")]
     Verify(Verify),
+    /// Ask what folds hold: of a key or several, in a range of time, or the keys with the most.
+    #[command(
+        override_usage = "headwater query [OPTIONS] <FOLD> --config <FILE>\n       headwater query [OPTIONS] <FOLD> --store <FILE>"
+    )]
+    Query(Query),
     /// Say where a checkpoint stands, and what the process that uses it is doing.
     #[command(
         override_usage = "headwater status [OPTIONS] --checkpoint <FILE>\n       headwater status [OPTIONS] --config <FILE>\n       headwater status [OPTIONS] --sink <SINK> --exactly-once --transactional-id <NAME>"
@@ -193,6 +198,9 @@ pub(crate) struct Run {
     /// `now`: end once everything committed before the start has gone out.
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<Until>,
+    /// Build the folds anew, from the rows that are there, beside those that answer until then.
+    #[arg(long)]
+    pub(crate) rebuild_folds: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -421,6 +429,38 @@ pub(crate) struct Status {
     pub(crate) json: bool,
 }
 
+/// What folds are asked.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Query {
+    /// The fold.
+    pub(crate) fold: String,
+    /// A key; several parts as `eu/42`. More than one may be given. None for a fold without a key.
+    #[arg(long = "key", value_name = "KEY", conflicts_with = "top")]
+    pub(crate) keys: Vec<String>,
+    /// So many keys with the greatest values.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(usize))]
+    pub(crate) top: Option<usize>,
+    /// From when: a day, a time of the fold's zone (2026-11-21T12:00:00), or an instant (…Z).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// To when: a day, inclusive; a time or an instant, exclusive. Now if not given.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Say each bucket of time, too.
+    #[arg(long)]
+    pub(crate) windows: bool,
+    /// The run's configuration, whose folds are asked.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store of the folds.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) store: Option<String>,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// When to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Until {
@@ -438,9 +478,11 @@ impl Command {
             Self::Cdc(cdc) => Some(&cdc.source),
             Self::Status(status) => Some(&status.source),
             Self::Verify(verify) => Some(&verify.source),
-            Self::Bootstrap(_) | Self::DeadLetters(_) | Self::FromMaxwell(_) | Self::Schema(_) => {
-                None
-            }
+            Self::Bootstrap(_)
+            | Self::DeadLetters(_)
+            | Self::FromMaxwell(_)
+            | Self::Query(_)
+            | Self::Schema(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod control;
 mod exit;
+mod folds;
 mod maxwell;
 mod report;
 mod secrets;

@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub replaces_by_key: bool,
     /// It keeps the checkpoint itself, in one atomic step with the rows ([`Sink::recover`], [`Sink::commit`]). It rewinds, too.
     pub keeps_checkpoint: bool,
+    /// Each row counts, so that one which came again would count twice: bootstraps of the running stream are refused.
+    pub counts_rows: bool,
     /// The largest batch it takes, in bytes.
     pub batch_bytes_max: usize,
 }

@@ -9,6 +9,7 @@ pub mod gathered;
 pub mod key;
 pub mod monoid;
 pub mod place;
+pub mod query;
 pub mod sink;
 pub mod store;
 pub mod window;

@@ -119,6 +119,14 @@ impl Window {
         Ok((from.timestamp().as_second(), to.timestamp().as_second()))
     }
 
+    /// When the bucket begins that holds a second.
+    ///
+    /// # Errors
+    /// As [`Window::bucket_s`].
+    pub fn start_s(&self, time_s: i64) -> Result<i64> {
+        self.bucket(time_s).map(|(from_s, _)| from_s)
+    }
+
     /// The buckets that begin from `from_s` to before `to_s`, at most `most` of them.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod check;
 mod dead_letters;
 mod from_maxwell;
 mod mappings;
+mod query;
 mod run;
 mod schema;
 mod source;
@@ -72,6 +73,7 @@ async fn command(
         Command::DeadLetters(letters) => {
             return dead_letters::run(letters, arguments.said, format, lookup).await;
         }
+        Command::Query(query) => return query::run(query, lookup).await,
         Command::Status(status) => return status::run(status, lookup).await,
         Command::FromMaxwell(old) => {
             let console = console(arguments.said, Log::default());

@@ -13,6 +13,9 @@ use headwater_core::sink::{AnySink, CheckpointStore, MemoryCheckpoint, Sink};
 use headwater_core::source::Source;
 use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
+use headwater_fold::Monoid;
+use headwater_fold::fold::{TakeBack, Typed};
+use headwater_fold::sink::{Counts as FoldCounts, FoldOptions, FoldSink};
 use headwater_format::maxwell::{self, BootstrapEvents, Encoder};
 use headwater_iotdb::{Counts, IotdbSink};
 use headwater_kafka::KafkaSink;
@@ -22,9 +25,10 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::source;
-use crate::config::{Settings, SinkChoice, SourceSettings, StartAt};
+use crate::config::{FoldSettings, Settings, SinkChoice, SourceSettings, StartAt};
 use crate::control::{About, Plane, Watched};
 use crate::exit::Exit;
+use crate::folds::{self, Reader};
 use crate::signals;
 use crate::terminal::{self, Console, EventStream};
 
@@ -49,17 +53,30 @@ pub(crate) async fn until(
     let store = store(settings)?;
     announce(settings, store.as_ref())?;
     signals::watch(Arc::clone(console), stop.clone())?;
-    let (sink, counts) = sink(settings, console)?;
+    let (sink, counts, folds) = match &settings.folds {
+        Some(folds) => {
+            let (sink, counts, reader) = fold_sink(folds, &source, settings.rebuild_folds).await?;
+            (sink, SinkCounted::Folds(counts), Some(reader))
+        }
+        None => {
+            let (sink, counts) = sink(settings, console)?;
+            (
+                sink,
+                counts.map_or(SinkCounted::Nothing, SinkCounted::Iotdb),
+                None,
+            )
+        }
+    };
     let progress = Arc::new(Progress::default());
-    if let Some(counts) = counts.clone() {
-        let say = SinkCounts::new(move || counts.counted().by_word());
+    if let Some(say) = counts.say() {
         progress.counters().set_sink(say);
     }
     let (control, commands) = bootstrap::control();
-    let watched = Watched::new(control, Arc::clone(&progress), about(settings));
+    let watched = Watched::new(control, Arc::clone(&progress), about(settings)).with_folds(folds);
+    let store_path = settings.folds.as_ref().map(|folds| folds.store.path());
     let plane = Plane::start(
         watched,
-        settings.checkpoint.as_deref(),
+        settings.checkpoint.as_deref().or(store_path),
         settings.http.as_ref(),
     )
     .await?;
@@ -78,7 +95,7 @@ pub(crate) async fn until(
     plane.stop().await;
     match result? {
         Some(summary) => {
-            conclude(settings, console, &summary, counts.as_deref());
+            conclude(settings, console, &summary, &counts);
         }
         None if progress.rows_snapshot() + progress.rows_live() > 0 => {
             tracing::info!("stopped; {COMES_AGAIN}");
@@ -282,9 +299,75 @@ fn sink(settings: &Settings, console: &Arc<Console>) -> Result<(AnySink, Option<
             let counts = sink.counts();
             return Ok((AnySink::new(sink), Some(counts)));
         }
+        SinkChoice::Folds => {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "folds have a sink of their own",
+            ));
+        }
         SinkChoice::Null => AnySink::new(NullSink::new(Some(encoder))),
     };
     Ok((sink, None))
+}
+
+/// The sink of folds, what it counts, and what reads its store.
+async fn fold_sink(
+    folds: &FoldSettings,
+    source: &MysqlSource,
+    rebuild: bool,
+) -> Result<(AnySink, Arc<FoldCounts>, Reader)> {
+    let typed = folds::typed(folds, source).await?;
+    for one in &typed {
+        say_how_taken_back(one);
+    }
+    let (store, reader) = folds::open(folds.store.path())?;
+    let options = FoldOptions {
+        anew: rebuild,
+        ..folds.options.clone()
+    };
+    let sink = FoldSink::new(typed, store, options)?;
+    let counts = sink.counts();
+    Ok((AnySink::new(sink), counts, reader))
+}
+
+/// What becomes of updates and deletes is said at the start where it is not what one would think.
+fn say_how_taken_back(typed: &Typed) {
+    let fold = &typed.fold;
+    if typed.monoid.laws().invertible {
+        return;
+    }
+    let monoid = typed.monoid.name();
+    match fold.take_back {
+        TakeBack::Ignore => {
+            tracing::warn!(fold = fold.name, %monoid, "rows that are changed or deleted stay in this fold (take_back: ignore)")
+        }
+        TakeBack::Refuse => {
+            tracing::warn!(fold = fold.name, %monoid, "the run ends at the first row that is changed or deleted: this fold cannot take it back (take_back: refuse)")
+        }
+    }
+}
+
+/// What a sink counts beside the engine.
+enum SinkCounted {
+    Nothing,
+    Iotdb(Arc<Counts>),
+    Folds(Arc<FoldCounts>),
+}
+
+impl SinkCounted {
+    fn say(&self) -> Option<SinkCounts> {
+        match self {
+            Self::Nothing => None,
+            Self::Iotdb(counts) => {
+                let counts = counts.clone();
+                Some(SinkCounts::new(move || counts.counted().by_word()))
+            }
+            Self::Folds(counts) => {
+                let counts = counts.clone();
+                Some(SinkCounts::new(move || counts.counted().by_word()))
+            }
+        }
+    }
 }
 
 /// What the control plane says of the run.
@@ -337,6 +420,11 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
         );
         return Ok(());
     }
+    if let Some(folds) = &settings.folds {
+        let store = folds.store.path().display();
+        tracing::info!(%store, "each row counts once: progress is kept in the store, in one step with the aggregates");
+        return Ok(());
+    }
     let Some(path) = &settings.checkpoint else {
         tracing::warn!("no --checkpoint: nothing is kept, and the next start begins again");
         return Ok(());
@@ -350,9 +438,11 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
     Ok(())
 }
 
-fn conclude(settings: &Settings, console: &Console, summary: &Summary, counts: Option<&Counts>) {
-    if let Some(counts) = counts {
-        say_counts(counts);
+fn conclude(settings: &Settings, console: &Console, summary: &Summary, counts: &SinkCounted) {
+    match counts {
+        SinkCounted::Nothing => {}
+        SinkCounted::Iotdb(counts) => say_counts(counts),
+        SinkCounted::Folds(counts) => say_folded(counts),
     }
     let (rows, changes) = (summary.rows_snapshot, summary.rows_live);
     match summary.ended {
@@ -377,6 +467,20 @@ fn conclude(settings: &Settings, console: &Console, summary: &Summary, counts: O
         }
         _ => {}
     }
+}
+
+/// What became of the rows in folds.
+fn say_folded(counts: &FoldCounts) {
+    let counted = counts.counted();
+    tracing::info!(
+        added = counted.added,
+        taken_back = counted.taken_back,
+        unchanged = counted.unchanged,
+        ignored = counted.ignored,
+        too_old = counted.too_old,
+        refused = counted.refused,
+        "folded"
+    );
 }
 
 /// What became of the rows in IoTDB.

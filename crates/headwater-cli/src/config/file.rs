@@ -32,6 +32,8 @@ pub(crate) struct File {
     pub(crate) filter_updates: Option<FilterUpdates>,
     /// What is written to Apache IoTDB.
     pub(crate) iotdb: Option<super::iotdb::Iotdb>,
+    /// Rows folded by key into aggregates, and where these are kept.
+    pub(crate) folds: Option<super::folds::Folds>,
     /// What is written to Kafka, and how.
     pub(crate) kafka: Option<super::Kafka>,
     /// Where events go: `stdout` (the default), `file:PATH`, `kafka` or `kafka:HOST:PORT/TOPIC`, or `null`, which drops them.

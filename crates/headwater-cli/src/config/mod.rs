@@ -4,6 +4,7 @@ mod connection;
 mod environment;
 mod events;
 mod file;
+mod folds;
 mod http;
 mod iotdb;
 mod kafka;
@@ -32,6 +33,7 @@ use serde::Deserialize;
 pub(crate) use environment::Lookup;
 pub(crate) use events::Events;
 pub(crate) use file::{File, FilterUpdates, Log, LogFormat, LogLevel};
+pub(crate) use folds::{FoldSettings, StoreChoice};
 #[cfg(test)]
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
@@ -93,25 +95,44 @@ fn text_of(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// The checkpoint that a configuration file names. Nothing else of the file is looked at: who only asks a running process
-/// need not have its secrets.
+/// The checkpoint that a configuration file names.
 pub(crate) fn checkpoint_in(path: &Path, lookup: Lookup<'_>) -> Result<PathBuf, Failure> {
+    let found = member_in(path, &["checkpoint"], lookup)?;
+    Ok(found.ok_or_else(|| no_checkpoint(path))?.into())
+}
+
+/// The store of folds that a configuration file names.
+pub(crate) fn fold_store_in(path: &Path, lookup: Lookup<'_>) -> Result<String, Failure> {
+    let found = member_in(path, &["folds", "store"], lookup)?;
+    Ok(found.ok_or_else(|| {
+        misused(
+            "the configuration names no store of folds",
+            "add the section `folds`, with `store` and `pipelines`",
+        )
+        .with("file", path.display())
+    })?)
+}
+
+/// A text somewhere in a configuration file. Nothing else of the file is looked at: who only asks a running process need not have
+/// its secrets.
+fn member_in(path: &Path, names: &[&str], lookup: Lookup<'_>) -> Result<Option<String>, Failure> {
     let text = text_of(path)?;
     let refused = |problem| Refused::new(path.display().to_string(), &text, vec![problem]);
-    let Some(node) = yaml::parse(&text).map_err(refused)? else {
-        return Err(no_checkpoint(path).into());
+    let mut node = yaml::parse(&text).map_err(refused)?;
+    for name in names {
+        node = node.and_then(|node| node.member(name));
+    }
+    let Some(mut found) = node else {
+        return Ok(None);
     };
-    let mut checkpoint = node
-        .member("checkpoint")
-        .ok_or_else(|| no_checkpoint(path))?;
     let mut problems = Vec::new();
-    environment::substitute(&mut checkpoint, lookup, &mut problems);
+    environment::substitute(&mut found, lookup, &mut problems);
     if let Some(problem) = problems.pop() {
         return Err(refused(problem).into());
     }
-    match checkpoint.tree {
-        yaml::Tree::Scalar(scalar) if !scalar.text.is_empty() => Ok(scalar.text.into()),
-        _ => Err(no_checkpoint(path).into()),
+    match found.tree {
+        yaml::Tree::Scalar(scalar) if !scalar.text.is_empty() => Ok(Some(scalar.text)),
+        _ => Ok(None),
     }
 }
 

@@ -15,6 +15,7 @@ use headwater_kafka::KafkaOptions;
 use headwater_mysql::config::ConnectOptions;
 
 use super::file::{File, FilterUpdates, Log, Mode, Mysql, Partitioning, StartupMode};
+use super::folds::{self, FoldSettings};
 use super::load;
 use super::names::{self, Condition, Selection};
 use super::origin::Origin;
@@ -70,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) kafka: Option<KafkaOptions>,
     /// Where `sink` is IoTDB.
     pub(crate) iotdb: Option<IotdbOptions>,
+    pub(crate) folds: Option<FoldSettings>,
+    pub(crate) rebuild_folds: bool,
     pub(crate) events: maxwell::Options,
     /// Which rows of the source ask for bootstraps.
     pub(crate) asking: Option<Asking>,
@@ -135,8 +138,10 @@ impl SourceSettings {
             (true, false) => {
                 names::select(listed.iter().map(|table| table.name.as_str()), database)?
             }
-            // What is mapped is what is read.
-            (true, true) => names::select(iotdb::tables(file), database)?,
+            // What is mapped or folded is what is read.
+            (true, true) => {
+                names::select(iotdb::tables(file).chain(folds::tables(file)), database)?
+            }
         };
         let filter = filter(source, file, &selection)?;
         let conditions = merged_conditions(conditions, mysql, &selection, database)?;
@@ -239,6 +244,14 @@ impl Settings {
         let file = file(&run.source, lookup)?;
         let mut this = Self::base(&run.source, Some(&run.copying), &run.target, &file, lookup)?;
         this.until = until(run.until);
+        this.rebuild_folds = run.rebuild_folds;
+        if this.rebuild_folds && this.folds.is_none() {
+            return Err(misused(
+                "--rebuild-folds means something only where rows are folded",
+                "leave it out, or add the section `folds`",
+            )
+            .into());
+        }
         match file.mode {
             Some(Mode::Backfill) => this.mode = engine::Mode::Backfill,
             Some(Mode::Cdc) => this.follow_only(&file)?,
@@ -334,6 +347,13 @@ impl Settings {
             .checkpoint
             .clone()
             .or_else(|| file.checkpoint.clone());
+        if checkpoint.is_some() && sink == SinkChoice::Folds {
+            return Err(misused(
+                "folds keep the checkpoint in their store, and a checkpoint file is named, too",
+                "leave out --checkpoint (`checkpoint`)",
+            )
+            .into());
+        }
         if checkpoint.is_some()
             && let Some(kafka) = &kafka
             && kafka.exactly_once.is_some()
@@ -350,6 +370,7 @@ impl Settings {
         let events = target.events.over(file.events.as_ref(), lookup)?;
         let source = SourceSettings::of(source, file, conditions, lookup)?;
         let iotdb = iotdb_options(&sink, file, &source, lookup)?;
+        let folds = fold_settings(&sink, file, &source)?;
         let bootstraps = file.bootstrap.as_ref();
         let at_once = bootstraps.and_then(|section| section.tables_at_once);
         let interval_s = bootstraps.and_then(|section| section.load.as_ref()?.interval_s);
@@ -374,7 +395,13 @@ impl Settings {
             kafka,
             iotdb,
             events,
-            asking: trigger::resolve(&target.trigger, file)?,
+            // Rows that came again would be counted again.
+            asking: match &folds {
+                Some(_) => None,
+                None => trigger::resolve(&target.trigger, file)?,
+            },
+            folds,
+            rebuild_folds: false,
             checkpoint,
             http: http::resolve(&target.http, file.http.as_ref(), lookup)?,
             label: file.env.clone(),
@@ -428,6 +455,7 @@ pub(crate) fn sink(target: &Target, file: &File, remarks: &mut Vec<String>) -> R
         (Some(flag), _) => SinkChoice::parse(flag)?,
         (None, Some(written)) => SinkChoice::parse(written)?,
         (None, None) if is_mapped => SinkChoice::Iotdb,
+        (None, None) if file.folds.is_some() => SinkChoice::Folds,
         (None, None) => SinkChoice::Stdout,
     };
     if is_mapped && chosen != SinkChoice::Iotdb {
@@ -450,6 +478,18 @@ pub(crate) fn iotdb_options(
         return Ok(None);
     }
     iotdb::options(file, source.connect.database.as_deref(), lookup).map(Some)
+}
+
+/// The folds, if rows are folded.
+pub(crate) fn fold_settings(
+    sink: &SinkChoice,
+    file: &File,
+    source: &SourceSettings,
+) -> Result<Option<FoldSettings>> {
+    if *sink != SinkChoice::Folds {
+        return Ok(None);
+    }
+    folds::settings(file, source.connect.database.as_deref()).map(Some)
 }
 
 /// The options of Kafka, if that is where events go.

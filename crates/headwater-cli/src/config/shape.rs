@@ -65,7 +65,10 @@ impl<'a> Checker<'a> {
         key: Option<&str>,
     ) -> Option<Value> {
         self.places.insert(path.to_owned(), node.at.clone());
-        let (schema, may_be_null) = self.resolve(schema);
+        let (schema, may_be_null) = self.resolve_for(schema, &node.tree);
+        if schema["x-free"] == true {
+            return Some(free(node));
+        }
         // `sink: null` is the sink of that name, not the absence of one.
         let is_word = schema["x-null-is-a-word"] == true
             && matches!(&node.tree, Tree::Scalar(scalar) if scalar.text == "null");
@@ -96,6 +99,30 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+
+    /// The same as [`Checker::resolve`]; of several forms that a value may have, the one for a tree of this kind.
+    fn resolve_for(&self, schema: &'a Value, tree: &Tree) -> (&'a Value, bool) {
+        let (resolved, may_be_null) = self.resolve(schema);
+        let kind = match tree {
+            Tree::Map(_) => "object",
+            Tree::List(_) => "array",
+            Tree::Scalar(_) => return (resolved, may_be_null),
+        };
+        let mut forms = vec![schema];
+        let mut seen = 0;
+        while let Some(form) = forms.pop() {
+            seen += 1;
+            if is(form, kind) || seen > 32 {
+                return (form, may_be_null);
+            }
+            if let Some(name) = form["$ref"].as_str() {
+                let name = name.rsplit('/').next().unwrap_or_default();
+                forms.push(&self.root["$defs"][name]);
+            }
+            forms.extend(form["anyOf"].as_array().into_iter().flatten());
+        }
+        (resolved, may_be_null)
     }
 
     /// Follows references, and takes the real schema out of "this or null".
@@ -377,6 +404,30 @@ fn scalar_value(scalar: &Scalar, schema: &Value) -> Option<Value> {
     }
     // Text or number means a number that may be quoted.
     (is_text && !is(schema, "integer")).then(|| text.into())
+}
+
+/// A value whose form somebody else knows.
+fn free(node: &Node) -> Value {
+    match &node.tree {
+        Tree::Map(entries) => {
+            let members = entries.iter();
+            Value::Object(
+                members
+                    .map(|(key, value)| (key.name.clone(), free(value)))
+                    .collect(),
+            )
+        }
+        Tree::List(items) => Value::Array(items.iter().map(free).collect()),
+        Tree::Scalar(scalar) if node.tree.is_null() && scalar.is_plain => Value::Null,
+        Tree::Scalar(scalar) => {
+            let read = scalar
+                .is_plain
+                .then(|| serde_json::from_str(scalar.text.trim()).ok());
+            let is_plain_value = |value: &Value| value.is_number() || value.is_boolean();
+            let read = read.flatten().filter(is_plain_value);
+            read.unwrap_or_else(|| scalar.text.as_str().into())
+        }
+    }
 }
 
 fn unquoted_would_do(scalar: &Scalar, schema: &Value) -> bool {

@@ -22,6 +22,8 @@ pub(crate) enum SinkChoice {
     },
     /// Apache IoTDB, as the sections `iotdb` and `connections.iotdb` say.
     Iotdb,
+    /// Folds, as the section `folds` says.
+    Folds,
     /// Nowhere: events are encoded and dropped.
     Null,
 }
@@ -37,13 +39,14 @@ impl SinkChoice {
                 None => "kafka".to_owned(),
             },
             Self::Iotdb => "iotdb".to_owned(),
+            Self::Folds => "folds".to_owned(),
             Self::Null => "null".to_owned(),
         }
     }
 
-    /// Reads `stdout`, `file:PATH`, `kafka:HOST:PORT/TOPIC`, `iotdb` or `null`.
+    /// Reads `stdout`, `file:PATH`, `kafka:HOST:PORT/TOPIC`, `iotdb`, `folds` or `null`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let known = "write stdout, file:PATH, kafka:HOST:PORT, iotdb or null";
+        let known = "write stdout, file:PATH, kafka:HOST:PORT, iotdb, folds or null";
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
         match (kind.trim().to_ascii_lowercase().as_str(), rest) {
             ("stdout" | "-", "") => Ok(Self::Stdout),
@@ -55,6 +58,7 @@ impl SinkChoice {
             ("file", path) => Ok(Self::File(PathBuf::from(path))),
             ("kafka", rest) => Ok(Self::kafka(rest)),
             ("iotdb", "") => Ok(Self::Iotdb),
+            ("folds", "") => Ok(Self::Folds),
             _ => Err(misused(format!("`{}` is no sink", mask::urls(text)), known)),
         }
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use headwater_core::bootstrap::Action;
 use headwater_core::{Error, ErrorKind};
 use hyper::body::Bytes;
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Uri};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::folds;
 use super::routes::{Asked, Found, Route, find};
 use super::view::{
     ChangeBootstrap, ErrorBody, ErrorView, Health, Limits, NewBootstrap, WantedState,
@@ -76,7 +77,7 @@ pub(super) fn route(method: &Method, path: &str) -> Result<(&'static Route, Opti
         }
         Found::Nothing => {
             let error = Error::new(ErrorKind::NotFound, "there is nothing under this path").hint(
-                "paths are /health, /ready, /status, /metrics, /bootstraps and /bootstraps/ID",
+                "paths are /health, /ready, /status, /metrics, /bootstraps, /bootstraps/ID, /folds/NAME and /folds/NAME/KEY",
             );
             Err(Answer::error(StatusCode::NOT_FOUND, &error))
         }
@@ -88,6 +89,7 @@ pub(super) async fn answer(
     watched: &Watched,
     asked: Asked,
     id: Option<u64>,
+    uri: &Uri,
     body: &[u8],
 ) -> Answer {
     let answered = match (asked, id) {
@@ -105,6 +107,7 @@ pub(super) async fn answer(
         (Asked::Show, Some(id)) => show(watched, id),
         (Asked::Change, Some(id)) => change(watched, id, body).await,
         (Asked::Abort, Some(id)) => act(watched, id, Action::Abort).await,
+        (Asked::Fold, _) => folds::answer(watched, uri.path(), uri.query()).await,
         (Asked::Show | Asked::Change | Asked::Abort, None) => Err(refused(none(None))),
     };
     answered.unwrap_or_else(|(status, error)| Answer::error(status, &error))

@@ -10,11 +10,13 @@
 //! | `answer.rs` | a request's answer, without any network |
 //! | `serve.rs` | connections: bounds, deadlines, the token |
 //! | `socket.rs`, `tcp.rs` | where they come from |
+//! | `folds.rs` | what folds hold |
 //! | `client.rs`, `find.rs` | the other end: a process that asks |
 
 mod answer;
 pub(crate) mod client;
 pub(crate) mod find;
+mod folds;
 pub(crate) mod openapi;
 mod routes;
 mod serve;

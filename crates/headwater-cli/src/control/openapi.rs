@@ -64,6 +64,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             "schema": { "type": "integer", "minimum": 1 },
         }]);
     }
+    if route.path.contains("{fold}") {
+        out["parameters"] = fold_parameters(route);
+    }
     if let Some(body) = route.body {
         let schema = body(generator);
         out["requestBody"] = json!({
@@ -80,6 +83,43 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     out["responses"] = Value::Object(responses);
     out
+}
+
+fn fold_parameters(route: &Route) -> Value {
+    let path = |name: &str, description: &str| json!({ "name": name, "in": "path", "required": true, "description": description, "schema": { "type": "string" } });
+    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema });
+    let text = json!({ "type": "string" });
+    let mut all = vec![path("fold", "The fold's name.")];
+    if route.path.contains("{key}") {
+        all.push(path("key", "The key; its parts are separated by `/`."));
+    } else {
+        all.push(query(
+            "key",
+            "A key.",
+            json!({ "type": "array", "items": { "type": "string" } }),
+        ));
+        all.push(query(
+            "top",
+            "So many keys with the greatest values.",
+            json!({ "type": "integer", "minimum": 1 }),
+        ));
+    }
+    all.push(query(
+        "from",
+        "From when, inclusive: a day, a time of the fold's zone, or an instant.",
+        text.clone(),
+    ));
+    all.push(query(
+        "to",
+        "To when: a day, inclusive; a time or an instant, exclusive.",
+        text,
+    ));
+    all.push(query(
+        "windows",
+        "Whether each bucket is answered, too.",
+        json!({ "type": "boolean" }),
+    ));
+    Value::Array(all)
 }
 
 fn response(

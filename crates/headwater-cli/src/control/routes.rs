@@ -4,8 +4,8 @@ use hyper::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::view::{
-    BootstrapList, BootstrapView, ChangeBootstrap, ErrorBody, Health, NewBootstrap, Readiness,
-    StatusView,
+    BootstrapList, BootstrapView, ChangeBootstrap, ErrorBody, FoldAnswer, Health, NewBootstrap,
+    Readiness, StatusView,
 };
 
 /// Which request it is.
@@ -20,6 +20,7 @@ pub(super) enum Asked {
     Show,
     Change,
     Abort,
+    Fold,
 }
 
 /// Who may ask over TCP. Over the Unix socket, whoever can open it.
@@ -46,7 +47,7 @@ pub(super) enum Holds {
 pub(super) struct Route {
     pub(super) asked: Asked,
     pub(super) method: Method,
-    /// The path; `{id}` stands for a bootstrap's number.
+    /// The path; `{id}` stands for a bootstrap's number, `{fold}` for a name, `{key}` for whatever follows.
     pub(super) path: &'static str,
     pub(super) who: Who,
     pub(super) summary: &'static str,
@@ -87,7 +88,7 @@ const NOT_TAKEN: Answer = (
 );
 
 /// All of them.
-pub(super) static ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 11] = [
     Route {
         asked: Asked::Health,
         method: Method::GET,
@@ -219,6 +220,44 @@ pub(super) static ROUTES: [Route; 9] = [
             NOT_TAKEN,
         ],
     },
+    Route {
+        asked: Asked::Fold,
+        method: Method::GET,
+        path: "/folds/{fold}",
+        who: Who::Operator,
+        summary: "What a fold holds: of `key`, which may be given more than once, or of the `top` keys; in a window `from` to `to`, and each of its buckets with `windows=true`.",
+        body: None,
+        answers: FOLD,
+    },
+    Route {
+        asked: Asked::Fold,
+        method: Method::GET,
+        path: "/folds/{fold}/{key}",
+        who: Who::Operator,
+        summary: "What a fold holds of one key.",
+        body: None,
+        answers: FOLD,
+    },
+];
+
+const FOLD: &[Answer] = &[
+    (
+        StatusCode::OK,
+        "The answer, with how far in the source's log it is true.",
+        Holds::Json(shape::<FoldAnswer>),
+    ),
+    MALFORMED,
+    NO_TOKEN,
+    (
+        StatusCode::NOT_FOUND,
+        "There is no such fold, or it is not complete yet.",
+        ERROR,
+    ),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The store cannot be read now.",
+        ERROR,
+    ),
 ];
 
 /// What was found for a request.
@@ -257,6 +296,17 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
 
 /// The number in the path, if the path fits.
 fn fits(pattern: &str, path: &str) -> Option<Option<u64>> {
+    if let Some(before) = pattern.strip_suffix("/{key}") {
+        let (head, key) = path
+            .split_at_checked(1)
+            .and_then(|_| path.match_indices('/').nth(2))
+            .map(|(at, _)| path.split_at(at))?;
+        return (!key.is_empty() && fits(before, head).is_some()).then_some(None);
+    }
+    if let Some(before) = pattern.strip_suffix("{fold}") {
+        let name = path.strip_prefix(before)?;
+        return (!name.is_empty() && !name.contains('/')).then_some(None);
+    }
     let Some(before) = pattern.strip_suffix("{id}") else {
         return (pattern == path).then_some(None);
     };

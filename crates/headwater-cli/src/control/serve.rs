@@ -80,7 +80,7 @@ async fn respond(
     let answer = match route(&head.method, head.uri.path()) {
         Ok((route, _)) if route.who == Who::Operator && !key.fits(&head.headers) => locked_out(),
         Ok((route, id)) => match read(body).await {
-            Ok(body) => answer(watched, route.asked, id, &body).await,
+            Ok(body) => answer(watched, route.asked, id, &head.uri, &body).await,
             Err(answer) => answer,
         },
         Err(answer) => answer,

@@ -453,3 +453,60 @@ pub(crate) struct ErrorView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
 }
+
+/// What a fold holds. The same members as [`headwater_fold::query::Answer`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct FoldAnswer {
+    /// The fold.
+    pub(crate) fold: String,
+    /// The monoid, with its parameters.
+    pub(crate) monoid: String,
+    /// How far in the source's log it is true.
+    pub(crate) includes: FoldIncludes,
+    /// The range of buckets that it covers; absent without a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) range: Option<FoldRange>,
+    /// For each key that was asked for, or that is among the top ones.
+    pub(crate) answers: Vec<FoldKeyAnswer>,
+}
+
+/// What an answer includes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct FoldIncludes {
+    /// The place in the source's log: every change before it, none behind it.
+    pub(crate) position: serde_json::Value,
+    /// When that was stored, in seconds since 1970.
+    pub(crate) stored_at_s: u64,
+}
+
+/// A range of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct FoldRange {
+    /// When its first bucket begins.
+    pub(crate) from: String,
+    /// When it ends, exclusive.
+    pub(crate) to: String,
+}
+
+/// The answer for one key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct FoldKeyAnswer {
+    /// The key.
+    pub(crate) key: String,
+    /// Whether anything is stored for it.
+    pub(crate) found: bool,
+    /// The value, as its monoid shows it.
+    pub(crate) value: serde_json::Value,
+    /// The buckets that hold something, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) windows: Vec<FoldBucket>,
+}
+
+/// The value of one bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct FoldBucket {
+    /// When it begins.
+    pub(crate) from: String,
+    /// Its value.
+    pub(crate) value: serde_json::Value,
+}

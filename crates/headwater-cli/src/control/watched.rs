@@ -13,6 +13,7 @@ use super::view::{
     BootstrapList, BootstrapView, FailureView, FlowView, Readiness, StatusView, TableView,
 };
 use crate::config::mask;
+use crate::folds::Reader;
 use crate::terminal::{Pace, percent};
 
 /// The program's version.
@@ -34,6 +35,8 @@ pub(crate) struct Watched {
     pub(super) control: Control,
     progress: Arc<Progress>,
     about: About,
+    /// What the run folds.
+    pub(super) folds: Option<Reader>,
     rates: Mutex<HashMap<BootstrapId, (Pace, f64)>>,
 }
 
@@ -43,8 +46,14 @@ impl Watched {
             control,
             progress,
             about,
+            folds: None,
             rates: Mutex::default(),
         }
+    }
+
+    /// The same, of a run that folds.
+    pub(crate) fn with_folds(self, folds: Option<Reader>) -> Self {
+        Self { folds, ..self }
     }
 
     /// Measures how fast the bootstraps go. Called every second.

@@ -17,6 +17,7 @@ mod from_maxwell;
 mod iotdb;
 mod kafka;
 mod kills;
+mod kills_folds;
 mod kills_iotdb;
 mod mappings;
 mod processes;

@@ -211,16 +211,19 @@ fn forget_oldest(list: &mut Vec<Bootstrap>) {
 pub(super) struct Bootstraps {
     list: Arc<Mutex<Vec<Bootstrap>>>,
     progress: Arc<Progress>,
+    /// The sink counts rows: none may be asked for again.
+    counts_rows: bool,
     /// Wakes the stream: there may be something to read.
     pub(super) woken: Arc<Notify>,
 }
 
 impl Bootstraps {
-    pub(super) fn new(list: Vec<Bootstrap>, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(list: Vec<Bootstrap>, progress: Arc<Progress>, counts_rows: bool) -> Self {
         progress.set_bootstraps(list.clone());
         Self {
             list: Arc::new(Mutex::new(list)),
             progress,
+            counts_rows,
             woken: Arc::default(),
         }
     }
@@ -334,6 +337,13 @@ impl Bootstraps {
                 Error::new(ErrorKind::NotFound, "the bootstrap is forgotten by now")
                     .with("origin", origin)
             });
+        }
+        if self.counts_rows {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "rows of a bootstrap would be counted twice where these go",
+            )
+            .hint("to have folds built anew beside those that answer, run with --rebuild-folds"));
         }
         source.can_measure(&request.limits.load.unwrap_or_default())?;
         let tables = chosen(&request, &source.tables().await?, filter)?;

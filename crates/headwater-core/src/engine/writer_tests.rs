@@ -41,6 +41,7 @@ impl Sink for Barriers {
             rewinds: false,
             replaces_by_key: true,
             keeps_checkpoint: false,
+            counts_rows: false,
             batch_bytes_max: usize::MAX,
         }
     }

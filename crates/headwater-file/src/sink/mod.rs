@@ -28,6 +28,7 @@ fn capabilities(rewinds: bool) -> Capabilities {
         rewinds,
         replaces_by_key: true,
         keeps_checkpoint: false,
+        counts_rows: false,
         batch_bytes_max: BATCH_BYTES_MAX,
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use headwater_core::batch::{Batch, ChangeKind, Row};
 use headwater_core::schema::{SchemaId, TableSchema};
 use headwater_core::sink::{Capabilities, Durability, Receipt, Sink};
-use headwater_core::{Error, ErrorKind, Result, checkpoint, clock};
+use headwater_core::{Error, ErrorKind, Result, checkpoint, clock, failpoint};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
@@ -241,6 +241,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
             rewinds: true,
             replaces_by_key: true,
             keeps_checkpoint: true,
+            counts_rows: true,
             batch_bytes_max: BATCH_BYTES_MAX,
         }
     }
@@ -301,6 +302,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
         if let Some(letters) = &mut self.letters {
             letters.sync()?;
         }
+        failpoint::hit("fold.merged")?;
         let serve = self.is_building && checkpoint::is_copied(document)?;
         let progress = json!({ "checkpoint": document, "transactions": self.ordinal });
         self.open(None).await?;
@@ -312,6 +314,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
             keep_from_s: &keep_from_s,
         };
         self.store.commit(step).await?;
+        failpoint::hit("fold.committed")?;
         if serve {
             self.is_building = false;
             tracing::info!("the folds are complete, and answer queries");

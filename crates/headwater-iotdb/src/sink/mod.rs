@@ -240,6 +240,7 @@ impl Sink for IotdbSink {
             rewinds: false,
             replaces_by_key: false,
             keeps_checkpoint: false,
+            counts_rows: false,
             batch_bytes_max: BATCH_BYTES_MAX,
         }
     }

@@ -159,6 +159,7 @@ impl Sink for KafkaSink {
             rewinds: self.options.exactly_once.is_some(),
             replaces_by_key: true,
             keeps_checkpoint: self.options.exactly_once.is_some(),
+            counts_rows: false,
             batch_bytes_max: usize::MAX,
         }
     }

@@ -124,6 +124,7 @@ impl Sink for Collect {
             rewinds: true,
             replaces_by_key: true,
             keeps_checkpoint: false,
+            counts_rows: false,
             batch_bytes_max: 64 << 20,
         }
     }

@@ -148,6 +148,7 @@ impl sink::Sink for Sink {
             rewinds: self.target.keeps != Keeps::Everything,
             replaces_by_key: true,
             keeps_checkpoint: self.target.keeps == Keeps::Checkpoint,
+            counts_rows: false,
             batch_bytes_max: usize::MAX,
         }
     }

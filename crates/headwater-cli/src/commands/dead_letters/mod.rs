@@ -45,6 +45,7 @@ pub(crate) async fn run(
 /// What `headwater run --config FILE` would do.
 fn settings(config: &Path, lookup: Lookup<'_>) -> Result<Settings, Failure> {
     let run = Run {
+        rebuild_folds: false,
         source: Source {
             config: Some(config.to_owned()),
             ..Source::default()

@@ -1,0 +1,397 @@
+//! Kills of runs that fold: writers change a table (rows come, change, leave the filter, change their key and their day, go) while the
+//! program folds what was there and what happens, and is killed (SIGKILL) at random moments and at named failpoints. Afterwards each
+//! aggregate must be what `GROUP BY` says.
+//!
+//! A scene has a seed, which a failure names: always the same one in CI, any in a soak; `HEADWATER_SEED` runs one again.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use headwater_mysql::client::Connection;
+use headwater_mysql::config::ConnectOptions;
+use headwater_servers::{Flavor, Instance, Options};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+use super::command::{headwater, run_in};
+use super::kills::{scenes, seed};
+
+const DATABASE: &str = "kills";
+const WRITERS: i64 = 3;
+const CUSTOMERS: i64 = 40;
+
+struct Scene {
+    flavor: Flavor,
+    may_lock: bool,
+    rows: i64,
+    kills: u32,
+    /// Build anew once amid the kills.
+    rebuilds: bool,
+}
+
+impl Scene {
+    const fn new(flavor: Flavor, may_lock: bool) -> Self {
+        Self {
+            flavor,
+            may_lock,
+            rows: 2_000,
+            kills: 10,
+            rebuilds: false,
+        }
+    }
+
+    fn soak(self) -> Self {
+        Self {
+            kills: self.kills * 10,
+            ..self
+        }
+    }
+
+    fn rebuilt(self) -> Self {
+        Self {
+            rebuilds: true,
+            ..self
+        }
+    }
+}
+
+/// The folds, with what `GROUP BY` says of each: a line an aggregate, key and bucket and value.
+const FOLDS: [(&str, &str); 5] = [
+    (
+        "{name: revenue, table: orders, key: customer, value: amount, monoid: sum, window: {every: day, of: at, zone: Europe/Berlin}, filter: \"status = 'paid'\"}",
+        "SELECT customer, DATE(CONVERT_TZ(at, '+00:00', '+00:00')), SUM(amount) FROM orders WHERE status = 'paid' GROUP BY 1, 2 HAVING SUM(amount) <> 0",
+    ),
+    (
+        "{name: orders, table: orders, key: [region, customer], monoid: count}",
+        "SELECT CONCAT(region, '/', customer), '', COUNT(*) FROM orders GROUP BY region, customer",
+    ),
+    (
+        "{name: all, table: orders, value: quantity, monoid: sum}",
+        "SELECT '', '', SUM(quantity) FROM orders",
+    ),
+    (
+        "{name: mean, table: orders, key: region, value: quantity, monoid: average}",
+        "SELECT region, '', CAST(SUM(quantity) AS CHAR) FROM orders WHERE quantity IS NOT NULL GROUP BY region",
+    ),
+    (
+        "{name: by_status, table: orders, key: region, value: [status, quantity], monoid: {map: {of: sum}}}",
+        "SELECT region, status, SUM(quantity) FROM orders WHERE quantity IS NOT NULL GROUP BY region, status HAVING SUM(quantity) <> 0",
+    ),
+];
+
+struct Writer {
+    number: i64,
+    next: i64,
+    random: StdRng,
+    rows: Vec<i64>,
+}
+
+impl Writer {
+    fn new(number: i64, seed: u64) -> Self {
+        Self {
+            number,
+            next: 0,
+            random: StdRng::seed_from_u64(seed ^ (number.cast_unsigned() << 32)),
+            rows: Vec::new(),
+        }
+    }
+
+    fn fresh(&mut self) -> i64 {
+        self.next += 1;
+        (self.next * WRITERS + self.number) * 7_919 % 1_000_000_007
+    }
+
+    fn values(&mut self) -> String {
+        let random = &mut self.random;
+        let quantity = match random.random_range(0..10) {
+            0 => "NULL".to_owned(),
+            _ => random.random_range(-20..100).to_string(),
+        };
+        format!(
+            "{}, '{}', {}.{:02}, {quantity}, '{}', '2026-03-{:02} 12:00:00'",
+            random.random_range(0..CUSTOMERS),
+            ["eu", "us", "a/b"][random.random_range(0..3)],
+            random.random_range(-50..500),
+            random.random_range(0..100),
+            ["paid", "open", "refunded"][random.random_range(0..3)],
+            random.random_range(1..29),
+        )
+    }
+
+    fn insert(&mut self) -> String {
+        let key = self.fresh();
+        self.rows.push(key);
+        format!("INSERT INTO orders VALUES ({key}, {})", self.values())
+    }
+
+    async fn run(mut self, options: ConnectOptions, stop: Arc<AtomicBool>) {
+        let mut connection = Connection::connect(&options).await.unwrap();
+        while !stop.load(Ordering::Relaxed) {
+            let before = self.rows.clone();
+            connection.execute("BEGIN").await.unwrap();
+            for _ in 0..self.random.random_range(1..=5) {
+                let sql = self.change();
+                connection.execute(&sql).await.unwrap();
+            }
+            if self.random.random_bool(0.1) {
+                connection.execute("ROLLBACK").await.unwrap();
+                self.rows = before;
+            } else {
+                connection.execute("COMMIT").await.unwrap();
+            }
+            let pause_ms = self.random.random_range(0..4);
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+        connection.close().await;
+    }
+
+    fn change(&mut self) -> String {
+        let what = self.random.random_range(0..10);
+        if what < 3 || self.rows.len() < 10 {
+            return self.insert();
+        }
+        let at = self.random.random_range(0..self.rows.len());
+        let key = self.rows[at];
+        if what < 5 {
+            self.rows.swap_remove(at);
+            return format!("DELETE FROM orders WHERE id = {key}");
+        }
+        if what == 5 {
+            let new = self.fresh();
+            self.rows[at] = new;
+            return format!("UPDATE orders SET id = {new} WHERE id = {key}");
+        }
+        let new = self.values();
+        format!("REPLACE INTO orders VALUES ({key}, {new})")
+    }
+}
+
+fn configuration(server: &Instance) -> String {
+    let mut folds = String::new();
+    for (fold, _) in FOLDS {
+        let _ = writeln!(folds, "    - {fold}");
+    }
+    format!(
+        "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: cdc, password: secret, database: {DATABASE}}}\n\
+         mysql:\n  partitioning: {{lower_bound: 1, upper_bound: 1000000007, num: 20}}\n\
+         readers: 3\nfolds:\n  store: folds.redb\n  pending_bytes_max: 1048576\n  pipelines:\n{folds}",
+        server.port()
+    )
+}
+
+const FAILPOINTS: [&str; 3] = ["cut.open", "fold.merged", "fold.committed"];
+
+fn kill_once(folder: &Path, random: &mut StdRng, extra: &[&str]) {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    let mut command = headwater();
+    command
+        .args(["run", "--config", "config.yaml"])
+        .args(extra)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(log);
+    if random.random_bool(0.4) {
+        let point = FAILPOINTS[random.random_range(0..FAILPOINTS.len())];
+        let hit = random.random_range(1..6);
+        command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
+    }
+    let mut child = command.spawn().unwrap();
+    let until = Instant::now() + Duration::from_millis(random.random_range(100..2_500));
+    while Instant::now() < until && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// What a fold holds, as `GROUP BY` would say it.
+fn held(folder: &Path, fold: &str) -> BTreeMap<(String, String), String> {
+    let mut words = vec![
+        "query",
+        fold,
+        "--store",
+        "folds.redb",
+        "--json",
+        "--top",
+        "10000",
+    ];
+    if fold == "revenue" {
+        words.extend(["--from", "2026-01-01", "--to", "2026-12-31", "--windows"]);
+    }
+    let said = run_in(folder, &words);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let answer: Value = serde_json::from_str(&said.out).unwrap();
+    let mut found = BTreeMap::new();
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    for one in answer["answers"].as_array().unwrap() {
+        let key = one["key"].as_str().unwrap().replace("\\/", "/");
+        match fold {
+            "revenue" => {
+                for window in one["windows"].as_array().unwrap() {
+                    let day = window["from"].as_str().unwrap()[..10].to_owned();
+                    found.insert((key.clone(), day), text(&window["value"]));
+                }
+            }
+            "by_status" => {
+                for (status, sum) in one["value"].as_object().unwrap() {
+                    found.insert((key.clone(), status.clone()), text(sum));
+                }
+            }
+            _ => drop(found.insert((key, String::new()), text(&one["value"]))),
+        }
+    }
+    found
+}
+
+fn grouped(server: &Instance, sql: &str) -> BTreeMap<(String, String), String> {
+    let text = server.sql(&format!("USE {DATABASE}; {sql}")).unwrap();
+    let row = |line: &str| {
+        let mut cells = line.split('\t').map(str::to_owned);
+        let mut cell = || cells.next().unwrap();
+        ((cell(), cell()), cell())
+    };
+    text.lines().map(row).collect()
+}
+
+fn privileges(scene: &Scene) -> String {
+    let monitor = match scene.flavor {
+        Flavor::MySql97 => "REPLICATION CLIENT",
+        _ => "BINLOG MONITOR",
+    };
+    let lock = if scene.may_lock { "RELOAD, " } else { "" };
+    format!(
+        "CREATE USER cdc@'%' IDENTIFIED BY 'secret'; GRANT SELECT, {lock}REPLICATION SLAVE, {monitor} ON *.* TO cdc@'%';"
+    )
+}
+
+async fn play(scene: Scene) {
+    let seed = seed();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Instance::start(scene.flavor, &Options::default()).unwrap();
+    server
+        .sql(&format!(
+            "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; USE {DATABASE}; {} \
+             CREATE TABLE orders (id INT PRIMARY KEY, customer INT NOT NULL, region VARCHAR(10) NOT NULL, amount DECIMAL(10,2) NOT NULL, \
+             quantity INT, status VARCHAR(10) NOT NULL, at DATETIME NOT NULL);",
+            privileges(&scene)
+        ))
+        .unwrap();
+    fs::write(folder.path().join("config.yaml"), configuration(&server)).unwrap();
+    let options = ConnectOptions::from_url(&server.url("root", "", DATABASE)).unwrap();
+    let mut connection = Connection::connect(&options).await.unwrap();
+    let mut writers = Vec::new();
+    for number in 0..WRITERS {
+        let mut writer = Writer::new(number, seed);
+        for _ in 0..scene.rows / 100 {
+            let rows: Vec<String> = (0..100)
+                .map(|_| writer.insert().replace("INSERT INTO orders VALUES ", ""))
+                .collect();
+            let sql = format!("INSERT INTO orders VALUES {}", rows.join(", "));
+            connection.execute(&sql).await.unwrap();
+        }
+        writers.push(writer);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let running: Vec<_> = writers
+        .into_iter()
+        .map(|writer| tokio::spawn(writer.run(options.clone(), Arc::clone(&stop))))
+        .collect();
+    let mut random = StdRng::seed_from_u64(seed);
+    let (folder, scene) = tokio::task::spawn_blocking(move || {
+        for kill in 0..scene.kills {
+            let anew: &[&str] = if scene.rebuilds && kill == scene.kills / 2 {
+                // Something is served by then.
+                let said = run_in(
+                    folder.path(),
+                    &["run", "--config", "config.yaml", "--until", "now"],
+                );
+                assert_eq!(said.code, 0, "{}", said.err);
+                &["--rebuild-folds"]
+            } else {
+                &[]
+            };
+            kill_once(folder.path(), &mut random, anew);
+        }
+        (folder, scene)
+    })
+    .await
+    .unwrap();
+    stop.store(true, Ordering::Relaxed);
+    for writer in running {
+        writer.await.unwrap();
+    }
+    let said = run_in(
+        folder.path(),
+        &["run", "--config", "config.yaml", "--until", "now"],
+    );
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let what = format!("seed {seed}, {:?}", scene.flavor);
+    assert_eq!(
+        said.code, 0,
+        "{what}: the last run failed\n{log}\n{}",
+        said.err
+    );
+    for (fold, sql) in FOLDS {
+        let name = fold
+            .split(',')
+            .next()
+            .unwrap()
+            .trim_start_matches("{name: ");
+        let (held, grouped) = (held(folder.path(), name), grouped(&server, sql));
+        assert!(!grouped.is_empty(), "{what}: nothing is compared");
+        if name == "mean" {
+            assert_eq!(held.len(), grouped.len(), "{what}, {name}");
+            continue;
+        }
+        let wrong: Vec<_> = grouped
+            .iter()
+            .filter(|(place, value)| held.get(*place) != Some(value))
+            .take(5)
+            .collect();
+        let shown: Vec<_> = wrong.iter().map(|(place, _)| held.get(*place)).collect();
+        assert!(
+            wrong.is_empty(),
+            "{what}, {name}: GROUP BY says {wrong:?}, the fold {shown:?}\n{log}"
+        );
+        let more: Vec<_> = held
+            .iter()
+            .filter(|(place, value)| {
+                !grouped.contains_key(*place) && value.parse::<f64>() != Ok(0.0)
+            })
+            .take(5)
+            .collect();
+        assert!(
+            more.is_empty(),
+            "{what}, {name}: GROUP BY knows nothing of {more:?}\n{log}"
+        );
+    }
+}
+
+fn run(scene: Scene) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(play(scene));
+}
+
+scenes! {
+    folds_are_what_group_by_says_whatever_is_killed_on_mariadb_10_11, soak_kills_folds_mariadb_10_11: Scene::new(Flavor::MariaDb1011, true);
+    folds_are_what_group_by_says_whatever_is_killed_on_mysql_9_7, soak_kills_folds_mysql_9_7: Scene::new(Flavor::MySql97, false);
+    folds_built_anew_are_what_group_by_says_whatever_is_killed, soak_kills_folds_anew: Scene::new(Flavor::MariaDb118, true).rebuilt();
+}
