@@ -1,6 +1,6 @@
 //! Folds: the rows and changes of a stream combined, by key, into aggregates that are kept in a state store.
 //!
-//! A [`Monoid`](monoid::Monoid) says how events combine: what an empty aggregate is, how an event is added and taken back, how two
+//! A [`Monoid`] says how events combine: what an empty aggregate is, how an event is added and taken back, how two
 //! aggregates become one, and how an aggregate is written down. Everything else here works with any of them.
 
 pub mod condition;

@@ -1,4 +1,4 @@
-//! The list of all monoids, with inputs that reach their limits.
+//! The list of all monoids in four parts, with inputs that reach their limits.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -189,17 +189,15 @@ fn in_one_go(
     truth::equal(value, &whole)
 }
 
-/// Shows every case to a visitor: the one list of all monoids.
-pub(crate) fn visit(visitor: &mut impl Visit) {
-    numbers(visitor);
-    values(visitor);
-    sketches(visitor);
+/// Those that are chosen by name.
+pub(crate) fn by_name(visitor: &mut impl Visit) {
     for (monoid, columns) in dynamics() {
         visitor.case(Case::new(monoid, rows(&columns), in_one_go));
     }
 }
 
-fn numbers(visitor: &mut impl Visit) {
+/// Its part of the list of all.
+pub(crate) fn numbers(visitor: &mut impl Visit) {
     visitor.case(Case::new(Count, Just(()), |_, value, events| {
         truth::equal(value, &truth::count(events))
     }));
@@ -252,7 +250,8 @@ fn numbers(visitor: &mut impl Visit) {
     visitor.case(Case::new(DecayedSum::new(1_000_000).unwrap(), inputs, truth::decayed).refuses());
 }
 
-fn values(visitor: &mut impl Visit) {
+/// Its part of the list of all.
+pub(crate) fn values(visitor: &mut impl Visit) {
     visitor.case(Case::new(Min::default(), -9i64..9, min));
     visitor.case(Case::new(Max::default(), texts(), max).refuses());
     visitor.case(Case::new(
@@ -328,7 +327,8 @@ fn with<I, J>(event: &Event<I>, input: J) -> Event<J> {
     }
 }
 
-fn sketches(visitor: &mut impl Visit) {
+/// Its part of the list of all.
+pub(crate) fn sketches(visitor: &mut impl Visit) {
     visitor.case(
         Case::new(HyperLogLog::new(4).unwrap(), words(), truth::hll)
             .reach("all registers held", |value| {

@@ -130,15 +130,15 @@ pub(crate) fn by_order<T: Ord + Clone>(events: &[&Event<T>], last: bool) -> Opti
 }
 
 pub(crate) fn map(value: &Entries<Wide>, events: &[&Event<Keyed<i128>>]) -> Told {
-    let mut truth: BTreeMap<Vec<u8>, i128> = BTreeMap::new();
+    let mut truth: BTreeMap<Vec<u8>, BigInt> = BTreeMap::new();
     for event in events {
         *truth.entry(event.input.key.clone()).or_default() +=
-            event.input.input * i128::from(sign(event));
+            BigInt::from(event.input.input) * sign(event);
     }
-    truth.retain(|_, sum| *sum != 0);
-    let held = value
-        .iter()
-        .map(|(key, sum)| (key.clone(), i128::from(*sum)))
+    truth.retain(|_, sum| *sum != BigInt::ZERO);
+    let held = value.iter();
+    let held = held
+        .map(|(key, sum)| (key.clone(), BigInt::from(i128::from(*sum))))
         .collect();
     equal(&held, &truth)
 }

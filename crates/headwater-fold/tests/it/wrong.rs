@@ -304,7 +304,7 @@ fn a_wrong_identity_is_rejected() {
         identity: || vec![1],
         ..right()
     };
-    rejected(toy, "adding is combining with one");
+    rejected(toy, "identity");
 }
 
 #[test]

@@ -21,7 +21,8 @@ const VERSION: u8 = 1;
 /// Each sign has buckets of its own, and at most `buckets_max` of them from the highest in use: what is lower (closer to zero) is then counted
 /// in the lowest, for good. With the default of 2,048 and α = 1 % that takes values that differ by a factor of 10¹⁷. Of
 /// what was brought together so, the number is still right and can be taken back, but a quantile among it has no bound
-/// ([`Quantile::is_bounded`]). A delta of which everything was taken back has forgotten what it had given up.
+/// ([`Quantile::is_bounded`]). That buckets were given up is never
+/// forgotten, not even when nothing is counted any more.
 ///
 /// Commutative, invertible; to the last bit until buckets are given up, then for those above the lowest one. NaN and infinities are
 /// refused; what is closer to zero than 2.2·10⁻³⁰⁸ counts as zero. Byte form, version 1: the count of zeros; then of the positive and of the negative

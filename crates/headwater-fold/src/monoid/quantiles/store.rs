@@ -8,13 +8,14 @@ use super::super::codec::{Reader, put_signed, put_unsigned};
 pub(super) struct Store {
     /// Number of the bucket and its count, in order.
     pub(super) buckets: Vec<(i32, i64)>,
-    /// What lies lower is counted here, once buckets had to be given up.
+    /// What lies lower is counted here, once buckets had to be given up. It is kept when every count is zero again: that may be the
+    /// counts of different values, which cannot be told apart any more.
     pub(super) floor: Option<i32>,
 }
 
 impl Store {
     pub(super) fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.buckets.is_empty() && self.floor.is_none()
     }
 
     /// Counts a value; nothing is changed where it is refused.
@@ -41,7 +42,6 @@ impl Store {
                 }
             }
         }
-        self.forget_floor();
         Ok(())
     }
 
@@ -66,7 +66,6 @@ impl Store {
         }
         sum.buckets.retain(|bucket| bucket.1 != 0);
         sum.collapse(span_max)?;
-        sum.forget_floor();
         Ok(sum)
     }
 
@@ -96,13 +95,6 @@ impl Store {
         let at_floor = (count != 0).then_some((floor, count));
         self.buckets.splice(..below, at_floor);
         Ok(())
-    }
-
-    /// Where nothing is counted, nothing was given up either.
-    fn forget_floor(&mut self) {
-        if self.buckets.is_empty() {
-            self.floor = None;
-        }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -155,7 +147,7 @@ impl Store {
             buckets.push((index, count));
         }
         let store = Self { buckets, floor };
-        if store.span() > i64::from(span_max) || (store.is_empty() && floor.is_some()) {
+        if store.span() > i64::from(span_max) {
             return Err(wrong());
         }
         Ok(store)
