@@ -38,6 +38,7 @@ fn decimals() -> impl Strategy<Value = Decimal> + Clone {
     let text = prop_oneof![
         6 => "-?[0-9]{1,4}(\\.[0-9]{1,3})?",
         2 => "-?[0-9]{30,35}\\.[0-9]{1,30}",
+        2 => "-?1[0-6][0-9]{37}",
         1 => "-?9{306,308}",
     ];
     text.prop_map(|text| Decimal::parse(&text).unwrap_or_default())
