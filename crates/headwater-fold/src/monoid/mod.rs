@@ -117,6 +117,63 @@ const SEMILATTICE: Laws = Laws {
 /// A way to combine events into an aggregate.
 ///
 /// An operation that is refused leaves the value it was to change as it was.
+///
+/// One of your own is short: here, which of 64 flags was ever set.
+///
+/// ```
+/// use std::borrow::Cow;
+/// use headwater_fold::{Laws, Moment, Monoid, Refused};
+///
+/// #[derive(Debug)]
+/// struct Flags;
+///
+/// impl Monoid for Flags {
+///     type Value = u64;
+///     type Input = u64;
+///
+///     fn name(&self) -> Cow<'static, str> {
+///         "flags".into()
+///     }
+///     fn laws(&self) -> Laws {
+///         Laws { commutative: true, idempotent: true, invertible: false, exact: true }
+///     }
+///     fn identity(&self) -> u64 {
+///         0
+///     }
+///     fn add(&self, into: &mut u64, input: &u64, _at: Moment) -> Result<(), Refused> {
+///         *into |= input;
+///         Ok(())
+///     }
+///     fn combine(&self, into: &mut u64, other: &u64) -> Result<(), Refused> {
+///         *into |= other;
+///         Ok(())
+///     }
+///     fn is_identity(&self, value: &u64) -> bool {
+///         *value == 0
+///     }
+///     fn size_bytes(&self, _value: &u64) -> usize {
+///         8
+///     }
+///     fn encode(&self, value: &u64, out: &mut Vec<u8>) {
+///         out.push(1);
+///         out.extend_from_slice(&value.to_le_bytes());
+///     }
+///     fn decode(&self, bytes: &[u8]) -> Result<u64, Refused> {
+///         match bytes {
+///             [1, value @ ..] => (value.try_into().map(u64::from_le_bytes))
+///                 .map_err(|_| Refused::damaged("flags are eight bytes")),
+///             _ => Err(Refused::damaged("flags of an unknown version")),
+///         }
+///     }
+/// }
+///
+/// let (mut seen, at) = (Flags.identity(), Moment::default());
+/// Flags.add(&mut seen, &0b01, at)?;
+/// Flags.combine(&mut seen, &0b10)?;
+/// assert_eq!(seen, 0b11);
+/// assert!(Flags.take_back(&mut seen, &0b10, at).is_err());
+/// # Ok::<(), Refused>(())
+/// ```
 pub trait Monoid: Debug + Send + Sync + 'static {
     /// An aggregate.
     type Value: Clone + PartialEq + Debug + Send + Sync + 'static;

@@ -105,3 +105,25 @@ impl From<Refused> for Error {
         Self::new(kind, refused.to_string()).hint(hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_becomes_an_error_that_says_what_to_do_and_is_not_tried_again() {
+        let kinds = [
+            (Refusal::Overflow, ErrorKind::SinkRejected),
+            (Refusal::Unsuitable, ErrorKind::SinkRejected),
+            (Refusal::Damaged, ErrorKind::Malformed),
+            (Refusal::NotInvertible, ErrorKind::Unsupported),
+            (Refusal::Differs, ErrorKind::Configuration),
+        ];
+        for (refusal, kind) in kinds {
+            let error = Error::from(Refused::new(refusal, "a sum beyond 128 bits"));
+            assert_eq!(error.kind(), kind);
+            assert!(!error.is_temporary() && error.hint_text().is_some());
+            assert_eq!(error.message(), "a sum beyond 128 bits");
+        }
+    }
+}

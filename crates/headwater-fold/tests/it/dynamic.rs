@@ -92,6 +92,10 @@ fn answers_are_shown_as_what_they_are() {
             json!(["a", "b"]),
         ),
         (
+            shown("hll", json!({"precision": 18}), &[DataType::Text], &words),
+            json!({"estimate": 2, "error": 0.00203125}),
+        ),
+        (
             shown("distinct", none(), &[DataType::Text], &words),
             json!({"estimate": 2, "error": 0.008125}),
         ),
