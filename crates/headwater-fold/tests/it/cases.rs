@@ -142,6 +142,8 @@ pub(crate) fn dynamics() -> Vec<(Dynamic, Vec<DataType>)> {
         one("set", json!({"members_max": 9}), DataType::Text),
         one("distinct", json!({"precision": 4}), DataType::Text),
         one("bloom", json!({"items": 20}), DataType::Text),
+        // Fewer words than counters: to the last bit.
+        one("top", nothing(), DataType::Text),
         one("quantiles", nothing(), DataType::Double),
         (
             dynamic(
