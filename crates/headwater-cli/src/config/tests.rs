@@ -110,7 +110,7 @@ fn values_come_from_the_environment_and_stay_values() {
 fn unknown_keys_are_told_with_the_key_that_was_meant() {
     insta::assert_snapshot!(said("conections:\n  mysql: {}\nmysql:\n  host: x\n  tables:\n    - name: t\n      colums: []\niotdb:\n  mappings:\n    - table: t\n      device_field: d\n      timestamp_field: t\n      device_template: r\n      normalized: true\n      measurements: []\n"), @r"
     shop.yaml:1:1: unknown key `conections` at the top of the file
-      did you mean `connections`? expected: env, mode, connections, mysql, filter, filter_updates, iotdb, kafka, sink, checkpoint, events, bootstrap, schema_database, client_id, readers, checkpoint_interval_s, stop_within_s, log, http
+      did you mean `connections`? expected: env, mode, connections, mysql, filter, filter_updates, iotdb, folds, kafka, sink, checkpoint, events, bootstrap, schema_database, client_id, readers, checkpoint_interval_s, stop_within_s, log, http
     shop.yaml:4:3: unknown key `host` in `mysql`
       it belongs under `connections.mysql`; expected: tables, partitioning, cdc, server_id
     shop.yaml:7:7: unknown key `colums` in `mysql.tables[0]`
@@ -169,7 +169,7 @@ fn what_is_no_yaml_is_told_with_its_place() {
       -
     ");
     insta::assert_snapshot!(said("- a\n- b\n"), @r"
-    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, filter, filter_updates, iotdb, kafka, sink, checkpoint, events, bootstrap, schema_database, client_id, readers, checkpoint_interval_s, stop_within_s, log, http)
+    shop.yaml:1:1: the file is a list, and should be a section of keys (env, mode, connections, mysql, filter, filter_updates, iotdb, folds, kafka, sink, checkpoint, events, bootstrap, schema_database, client_id, readers, checkpoint_interval_s, stop_within_s, log, http)
       -
     ");
     insta::assert_snapshot!(said("mode: cdc\n---\nmode: both\n"), @r"

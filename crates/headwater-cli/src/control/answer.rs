@@ -107,7 +107,7 @@ pub(super) async fn answer(
         (Asked::Show, Some(id)) => show(watched, id),
         (Asked::Change, Some(id)) => change(watched, id, body).await,
         (Asked::Abort, Some(id)) => act(watched, id, Action::Abort).await,
-        (Asked::Fold, _) => folds::answer(watched, uri.path(), uri.query()).await,
+        (Asked::Fold | Asked::FoldKey, _) => folds::answer(watched, uri.path(), uri.query()).await,
         (Asked::Show | Asked::Change | Asked::Abort, None) => Err(refused(none(None))),
     };
     answered.unwrap_or_else(|(status, error)| Answer::error(status, &error))

@@ -21,6 +21,7 @@ pub(super) enum Asked {
     Change,
     Abort,
     Fold,
+    FoldKey,
 }
 
 /// Who may ask over TCP. Over the Unix socket, whoever can open it.
@@ -230,7 +231,7 @@ pub(super) static ROUTES: [Route; 11] = [
         answers: FOLD,
     },
     Route {
-        asked: Asked::Fold,
+        asked: Asked::FoldKey,
         method: Method::GET,
         path: "/folds/{fold}/{key}",
         who: Who::Operator,
@@ -297,11 +298,10 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
 /// The number in the path, if the path fits.
 fn fits(pattern: &str, path: &str) -> Option<Option<u64>> {
     if let Some(before) = pattern.strip_suffix("/{key}") {
-        let (head, key) = path
-            .split_at_checked(1)
-            .and_then(|_| path.match_indices('/').nth(2))
-            .map(|(at, _)| path.split_at(at))?;
-        return (!key.is_empty() && fits(before, head).is_some()).then_some(None);
+        // `/folds`, a name, and the key, in which there may be slashes.
+        let (at, _) = path.match_indices('/').nth(before.matches('/').count())?;
+        let (head, key) = path.split_at(at);
+        return (key.len() > 1 && fits(before, head).is_some()).then_some(None);
     }
     if let Some(before) = pattern.strip_suffix("{fold}") {
         let name = path.strip_prefix(before)?;

@@ -13,6 +13,7 @@ mod deploy;
 mod events;
 mod failures;
 mod filters;
+mod folds;
 mod from_maxwell;
 mod iotdb;
 mod kafka;

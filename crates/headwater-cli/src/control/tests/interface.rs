@@ -65,6 +65,9 @@ async fn every_request_of_the_openapi_file_is_answered_as_it_says() {
         ),
         ("PATCH", "/bootstraps/{id}", r#"{"state":"running"}"#, 200),
         ("PATCH", "/bootstraps/{id}", "{}", 400),
+        // This run folds nothing.
+        ("GET", "/folds/{fold}", "", 404),
+        ("GET", "/folds/{fold}/{key}", "", 404),
         ("GET", "/status", "", 200),
         ("GET", "/metrics", "", 200),
         ("GET", "/ready", "", 200),
