@@ -57,6 +57,9 @@ enum Command {
     /// Says recorded calls to an IoTDB again: the limit of the sink.
     #[command(hide = true)]
     Tablets(iotdb::wire::Tablets),
+    /// Writes rows that are in memory to an IoTDB: the sink by itself.
+    #[command(hide = true)]
+    Rows(iotdb::memory::Rows),
     /// Measures a bootstrap of a large table beside a stream.
     Bootstrap(bootstrap::Bootstrap),
 }
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
         Some(Command::Produce(wanted)) => kafka::produce(wanted).map(|()| true),
         Some(Command::Iotdb(wanted)) => iotdb::run(wanted),
         Some(Command::Tablets(wanted)) => iotdb::wire::replay(wanted).map(|()| true),
+        Some(Command::Rows(wanted)) => iotdb::memory::write(wanted).map(|()| true),
         Some(Command::Bootstrap(wanted)) => bootstrap::run(wanted).map(|()| true),
         None => bench(&arguments.bench),
     };

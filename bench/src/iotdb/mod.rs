@@ -1,11 +1,12 @@
-//! `cargo xtask bench iotdb`: a table into Apache IoTDB, beside the stock dump of it, a writer that sends the very same calls,
-//! prepared beforehand, over as many connections, and the Java client's own tablets.
+//! `cargo xtask bench iotdb`: a table into Apache IoTDB, by the whole engine and by the sink alone, beside the stock dump of it, a
+//! writer that sends the very same calls, prepared beforehand, over as many connections, and the Java client's own tablets.
 
+pub(crate) mod memory;
+mod table;
 pub(crate) mod wire;
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use headwater_iotdb::config::{Address, IotdbOptions};
 use headwater_servers::iotdb::{self, Iotdb as Server, IotdbOptions as ServerOptions};
 use headwater_servers::{Error, Flavor, Instance, Result};
 
-use crate::measure::{self, Cost, Outputs};
-use crate::report::{Machine, float};
+use crate::measure::{self, Cost, Outputs, cpu_of};
+use crate::report::Machine;
 use crate::subject::{Scene, said};
 use crate::{Common, flavors, headwater, workload};
 
@@ -23,7 +24,7 @@ use crate::{Common, flavors, headwater, workload};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Iotdb {
     /// Rows in the table.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..10_000_000))]
+    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1_000..10_000_000))]
     rows: u64,
     /// Turns; the medians count.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
@@ -31,6 +32,10 @@ pub(crate) struct Iotdb {
     /// Connections that write.
     #[arg(long, default_value_t = 4)]
     writers: u16,
+    /// Before anything is measured, show the commands and keep the servers until a line is read from standard input: to profile
+    /// on them.
+    #[arg(long)]
+    hold: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -38,18 +43,29 @@ pub(crate) struct Iotdb {
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    Headwater,
+    Copy,
+    Start,
+    Sink,
     Prepared,
     Java,
     Dump,
 }
 
-const WAYS: [Way; 4] = [Way::Headwater, Way::Prepared, Way::Java, Way::Dump];
+const WAYS: [Way; 6] = [
+    Way::Copy,
+    Way::Start,
+    Way::Sink,
+    Way::Prepared,
+    Way::Java,
+    Way::Dump,
+];
 
 impl Way {
     fn name(self) -> &'static str {
         match self {
-            Self::Headwater => "Headwater, from MySQL to IoTDB",
+            Self::Copy => "Headwater, from MySQL to IoTDB",
+            Self::Start => "the same of a table of one row: its start and end",
+            Self::Sink => "Headwater's sink, rows in memory",
             Self::Prepared => "the same calls, prepared beforehand",
             Self::Java => "the Java client's tablets, rows in memory",
             Self::Dump => "the stock dump to a file",
@@ -57,10 +73,15 @@ impl Way {
     }
 }
 
-/// The share of the prepared calls' rate that is to be reached.
-const RATE: f64 = 0.9;
-/// How many times as long as the slower of dump and prepared calls a copy may take.
-const TIMES: f64 = 1.2;
+/// What a run has cost, with the CPU of the source beside that of IoTDB.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    cost: Cost,
+    source_cpu: Duration,
+}
+
+/// What each way's runs have cost, in the order of [`WAYS`].
+type Spents = [std::result::Result<Vec<Spent>, String>; WAYS.len()];
 
 struct Bench<'a> {
     scene: Scene<'a>,
@@ -151,7 +172,7 @@ fn java(work: &Path) -> Result<Command> {
         )));
     }
     let mut command = Command::new(&install.java);
-    command.args(["-Xmx2g", "-cp", &format!("{}:{jars}", classes.display())]);
+    command.args(["-Xmx3g", "-cp", &format!("{}:{jars}", classes.display())]);
     command.arg("IotdbBench");
     Ok(command)
 }
@@ -159,48 +180,73 @@ fn java(work: &Path) -> Result<Command> {
 impl Bench<'_> {
     fn measure(&self, flavor: Flavor, text: &mut String) -> Result<bool> {
         self.record()?;
-        let mut costs: [std::result::Result<Vec<Cost>, String>; 4] = [const { Ok(Vec::new()) }; 4];
+        if self.wanted.hold {
+            self.hold()?;
+        }
+        let mut spents: Spents = [const { Ok(Vec::new()) }; WAYS.len()];
         for run in 1..=self.wanted.runs {
-            for (way, costs) in WAYS.iter().zip(&mut costs) {
-                let Ok(so_far) = costs else { continue };
-                eprintln!("{}, run {run}: {}", flavor.name(), way.name());
+            for (way, spents) in WAYS.iter().zip(&mut spents) {
+                let Ok(so_far) = spents else { continue };
                 match self.once(*way) {
-                    Ok(cost) => so_far.push(cost),
+                    Ok(spent) => {
+                        let (wall, cpu) = (spent.cost.wall, spent.cost.cpu);
+                        let name = flavor.name();
+                        eprintln!(
+                            "{name}, run {run}: {}: {wall:.2?}, {cpu:.2?} CPU",
+                            way.name()
+                        );
+                        so_far.push(spent);
+                    }
                     Err(error) => {
                         eprintln!("FAILED: {error}");
-                        *costs = Err(error.to_string());
+                        *spents = Err(error.to_string());
                     }
                 }
             }
         }
-        self.table(text, flavor, &costs);
-        Ok(costs.iter().all(std::result::Result::is_ok))
+        table::write(text, flavor, self.wanted, &spents);
+        Ok(spents.iter().all(std::result::Result::is_ok))
     }
 
-    /// Headwater's calls, written down as they pass.
+    /// The sink's calls, written down as they pass.
     fn record(&self) -> Result<()> {
         let recordings = self.recordings();
         fs::create_dir_all(&recordings).map_err(failed)?;
         let address = wire::record(&self.iotdb.address(), &recordings)?;
         self.empty()?;
-        measure::run(self.copy(&address)?, self.scene.outputs, 0)?;
-        self.check()
+        measure::run(self.sink(&address)?, self.scene.outputs, 0)?;
+        self.check(self.wanted.rows)
     }
 
     fn recordings(&self) -> PathBuf {
         self.work.join("recordings")
     }
 
-    /// `headwater backfill` into the IoTDB at an address.
-    fn copy(&self, address: &str) -> Result<Command> {
+    /// Shows the commands, and waits.
+    fn hold(&self) -> Result<()> {
+        self.empty()?;
+        for way in WAYS {
+            if let Some(command) = self.command(way)? {
+                eprintln!("{}:\n  {command:?}", way.name());
+            }
+        }
+        eprintln!("the servers stay until a line comes in");
+        // An end of the input is a line, too.
+        let _ = std::io::stdin().lock().lines().next();
+        Ok(())
+    }
+
+    /// `headwater backfill` of a table.
+    fn copy(&self, table: &str) -> Result<Command> {
+        let address = self.iotdb.address();
         let (host, port) = address
             .rsplit_once(':')
             .ok_or_else(|| failed("no address"))?;
-        let file = self.work.join("bench.yaml");
+        let file = self.work.join(format!("{table}.yaml"));
         let text = format!(
             "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, database: bench, tls: {{mode: disabled}}}}\n  \
              iotdb: {{host: {host}, port: {port}}}\n\
-             iotdb:\n  writers: {}\n  mappings:\n    - {{table: reading, device_template: 'root.bench.pump_${{device}}', timestamp_field: taken_at}}\n",
+             iotdb:\n  writers: {}\n  mappings:\n    - {{table: {table}, device_template: 'root.bench.pump_${{device}}', timestamp_field: taken_at}}\n",
             self.scene.server.port(),
             self.wanted.writers,
         );
@@ -211,21 +257,26 @@ impl Bench<'_> {
         Ok(command)
     }
 
-    fn once(&self, way: Way) -> Result<Cost> {
+    /// The sink alone, into the IoTDB at an address.
+    fn sink(&self, address: &str) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        let url = self.scene.server.url("root", "", "bench");
+        command.args(["rows", "--source", &format!("{url}?ssl-mode=disabled")]);
+        command.args(["--address", address, "--writers"]);
+        command.arg(self.wanted.writers.to_string());
+        Ok(command)
+    }
+
+    /// What runs; the dump is a subject of its own.
+    fn command(&self, way: Way) -> Result<Option<Command>> {
         let address = self.iotdb.address();
         let (host, port) = address
             .rsplit_once(':')
             .ok_or_else(|| failed("no address"))?;
-        let command = match way {
-            Way::Dump => {
-                let dump = self.scene.dump("reading", self.wanted.rows);
-                let dump = dump.ok_or_else(|| failed("there is no dump program"))?;
-                let server = self.scene.server.pid().unwrap_or(0);
-                let cost = measure::run(dump.command(), self.scene.outputs, server)?;
-                dump.check(self.scene.outputs)?;
-                return Ok(cost);
-            }
-            Way::Headwater => self.copy(&address)?,
+        Ok(Some(match way {
+            Way::Copy => self.copy("reading")?,
+            Way::Start => self.copy("one_reading")?,
+            Way::Sink => self.sink(&address)?,
             Way::Prepared => {
                 let mut command = Command::new(std::env::current_exe().map_err(failed)?);
                 command.args(["tablets", "--address", &address, "--recordings"]);
@@ -239,28 +290,59 @@ impl Bench<'_> {
                 command.arg(self.wanted.writers.to_string());
                 command
             }
+            Way::Dump => return Ok(None),
+        }))
+    }
+
+    fn once(&self, way: Way) -> Result<Spent> {
+        let source = self.scene.server.pid().unwrap_or(0);
+        let Some(command) = self.command(way)? else {
+            let dump = self.scene.dump("reading", self.wanted.rows);
+            let dump = dump.ok_or_else(|| failed("there is no dump program"))?;
+            let before = cpu_of(source);
+            let cost = measure::run(dump.command(), self.scene.outputs, 0)?;
+            dump.check(self.scene.outputs)?;
+            return Ok(Spent {
+                cost,
+                source_cpu: cpu_of(source).saturating_sub(before),
+            });
         };
         self.empty()?;
+        let before = cpu_of(source);
         let server = self.iotdb.pid().unwrap_or(0);
         let mut cost = measure::run(command, self.scene.outputs, server)?;
+        let mut source_cpu = cpu_of(source).saturating_sub(before);
+        let expected = match way {
+            Way::Start => 1,
+            _ => self.wanted.rows,
+        };
         match way {
-            Way::Headwater => {
+            Way::Copy | Way::Start => {
                 let rows = said(self.scene.outputs, "rows")?;
-                if rows != self.wanted.rows {
+                if rows != expected {
                     return Err(failed(format!("it says that it has read {rows} rows")));
                 }
             }
-            // Starting and reading its rows are not what is compared.
-            Way::Java => {
-                let printed = fs::read_to_string(self.scene.outputs.stdout()).map_err(failed)?;
-                let wrote = (printed.lines()).find_map(|line| line.strip_prefix("wrote_ms="));
-                let wrote = wrote.ok_or_else(|| failed("it does not say how long it took"))?;
-                cost.wall = Duration::from_millis(wrote.parse().map_err(failed)?);
+            // Starting, and reading the rows into memory, are not what is compared.
+            Way::Sink => {
+                cost.wall = self.printed("wrote_ms")?;
+                cost.cpu = self.printed("cpu_ms")?;
+                source_cpu = Duration::ZERO;
             }
+            Way::Java => cost.wall = self.printed("wrote_ms")?,
             Way::Prepared | Way::Dump => {}
         }
-        self.check()?;
-        Ok(cost)
+        self.check(expected)?;
+        Ok(Spent { cost, source_cpu })
+    }
+
+    /// A time that a subject has printed.
+    fn printed(&self, name: &str) -> Result<Duration> {
+        let printed = fs::read_to_string(self.scene.outputs.stdout()).map_err(failed)?;
+        let mut lines = printed.lines().filter_map(|line| line.split_once('='));
+        let (_, ms) = (lines.find(|(known, _)| *known == name))
+            .ok_or_else(|| failed(format!("it does not say {name}")))?;
+        Ok(Duration::from_millis(ms.parse().map_err(failed)?))
     }
 
     fn ask(&self, statement: &str) -> Result<headwater_iotdb::Rows> {
@@ -285,75 +367,16 @@ impl Bench<'_> {
     }
 
     /// Whether all rows are there.
-    fn check(&self) -> Result<()> {
+    fn check(&self, expected: u64) -> Result<()> {
         let rows = self.ask("SELECT count(total) FROM root.bench.** ALIGN BY DEVICE")?;
         let count = |values: &Vec<headwater_iotdb::Value>| match values.last() {
             Some(headwater_iotdb::Value::Int64(count)) => u64::try_from(*count).unwrap_or(0),
             _ => 0,
         };
         let there: u64 = rows.values.iter().map(count).sum();
-        if there == self.wanted.rows {
+        if there == expected {
             return Ok(());
         }
-        Err(failed(format!(
-            "{there} rows are in IoTDB, not {}",
-            self.wanted.rows
-        )))
-    }
-
-    fn table(
-        &self,
-        out: &mut String,
-        flavor: Flavor,
-        costs: &[std::result::Result<Vec<Cost>, String>; 4],
-    ) {
-        let rows = self.wanted.rows;
-        // id, flow, kind and total are never null; one pressure in fifty is, and nine notes in ten.
-        let points = rows * 4 + rows - rows / 50 + rows / 10;
-        _ = writeln!(
-            out,
-            "\n**{}, {rows} rows of 100 devices, {points} points, {} connections**\n\n\
-             | | points/s | wall s | × prepared | CPU s | server's CPU s | RSS MB |\n|---|--:|--:|--:|--:|--:|--:|",
-            flavor.name(),
-            self.wanted.writers,
-        );
-        let middle = |at: usize| {
-            costs
-                .get(at)?
-                .as_ref()
-                .ok()
-                .and_then(|all| Cost::median(all))
-        };
-        let walls = [0, 1, 2, 3].map(|at| middle(at).map(|cost| cost.wall.as_secs_f64()));
-        let [own, prepared, _, dump] = walls;
-        for (at, way) in WAYS.iter().enumerate() {
-            let Some(cost) = middle(at) else {
-                _ = writeln!(out, "| {} | **failed** | | | | | |", way.name());
-                continue;
-            };
-            let wall = cost.wall.as_secs_f64();
-            let times = prepared.map_or(0.0, |prepared| wall / prepared);
-            _ = writeln!(
-                out,
-                "| {} | {:.0} | {wall:.2} | {times:.2} | {:.2} | {:.2} | {} |",
-                way.name(),
-                float(points) / wall,
-                cost.cpu.as_secs_f64(),
-                cost.server_cpu.as_secs_f64(),
-                cost.rss_bytes / 1_000_000,
-            );
-        }
-        if let (Some(own), Some(prepared), Some(dump)) = (own, prepared, dump) {
-            let met = |is_met: bool| if is_met { "met" } else { "**missed**" };
-            let (rate, times) = (prepared / own, own / prepared.max(dump));
-            _ = writeln!(
-                out,
-                "\n| goal | bound | measured | |\n|---|--:|--:|---|\n\
-                 | rate, of that of the prepared calls | at least {RATE} | {rate:.2} | {} |\n\
-                 | wall, × the slower of dump and prepared calls | {TIMES} | {times:.2} | {} |",
-                met(rate >= RATE),
-                met(times <= TIMES),
-            );
-        }
+        Err(failed(format!("{there} rows are in IoTDB, not {expected}")))
     }
 }

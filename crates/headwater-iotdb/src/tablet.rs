@@ -191,13 +191,7 @@ impl Values {
 
     /// The bytes of one value, as they go over the wire.
     fn value(&self, row: usize, kind: SeriesType) -> &[u8] {
-        match kind.width() {
-            Some(width) => &self.bytes[row * width..(row + 1) * width],
-            None => {
-                let start = if row == 0 { 0 } else { self.ends[row - 1] };
-                &self.bytes[start as usize..self.ends[row] as usize]
-            }
-        }
+        &self.bytes[self.begin(row, kind)..self.begin(row + 1, kind)]
     }
 
     fn append(&mut self, other: &Self, rows: usize, others: usize, kind: SeriesType) {
@@ -216,24 +210,46 @@ impl Values {
         }
     }
 
-    /// These rows, in this order.
+    /// These rows, in this order: runs of them that follow each other are copied at once.
     fn gather(&self, rows: &[u32], kind: SeriesType) -> Self {
         let mut gathered = Self {
             bytes: Vec::with_capacity(self.bytes.len()),
             ..Self::default()
         };
-        for (place, &row) in rows.iter().enumerate() {
-            let row = row as usize;
-            gathered.bytes.extend_from_slice(self.value(row, kind));
+        for run in rows.chunk_by(|a, b| a + 1 == *b) {
+            let (Some(&first), Some(&last)) = (run.first(), run.last()) else {
+                continue;
+            };
+            let (first, last) = (first as usize, last as usize);
+            let begin = self.begin(first, kind);
+            let end = self.begin(last + 1, kind);
+            let before = gathered.bytes.len();
+            gathered.bytes.extend_from_slice(&self.bytes[begin..end]);
             if kind.width().is_none() {
                 #[allow(clippy::cast_possible_truncation, reason = "no more than were there")]
-                gathered.ends.push(gathered.bytes.len() as u32);
+                let moved = |end: &u32| (*end as usize - begin + before) as u32;
+                gathered
+                    .ends
+                    .extend(self.ends[first..=last].iter().map(moved));
             }
-            if self.is_null(row) {
-                gathered.set_null(place);
+        }
+        if !self.nulls.is_empty() {
+            for (place, &row) in rows.iter().enumerate() {
+                if self.is_null(row as usize) {
+                    gathered.set_null(place);
+                }
             }
         }
         gathered
+    }
+
+    /// Where the bytes of a row's value begin; of the one after the last: where they end.
+    fn begin(&self, row: usize, kind: SeriesType) -> usize {
+        match kind.width() {
+            Some(width) => row * width,
+            None if row == 0 => 0,
+            None => self.ends[row - 1] as usize,
+        }
     }
 }
 

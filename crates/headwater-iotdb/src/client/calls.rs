@@ -68,6 +68,9 @@ pub(super) fn insert_tablets(
     tablets: &[Tablet],
     is_aligned: bool,
 ) {
+    // About: names and numbers come to little beside the values.
+    let size = |tablet: &Tablet| tablet.values_length() + tablet.len() * 8 + 512;
+    writer.reserve(tablets.iter().map(size).sum());
     writer.request(session, |writer| {
         writer.list_field(2, Type::String, tablets, |out, tablet| {
             out.string(&tablet.target)
@@ -83,6 +86,7 @@ pub(super) fn insert_tablets(
 
 /// `insertTablet` into a table of the table model.
 pub(super) fn insert_into_table(writer: &mut Writer, session: i64, tablet: &Tablet) {
+    writer.reserve(tablet.values_length() + tablet.len() * 8 + 1024);
     writer.request(session, |writer| {
         writer.string_field(2, &tablet.target);
         writer.field(3, Type::List);

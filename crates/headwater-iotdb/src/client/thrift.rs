@@ -65,6 +65,11 @@ impl Writer {
         writer
     }
 
+    /// Makes room for so many bytes at once.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// The one argument of a call of a session: a structure that begins with the session's number.
     pub(super) fn request(&mut self, session: i64, fields: impl FnOnce(&mut Self)) {
         self.field(1, Type::Struct);

@@ -226,9 +226,16 @@ impl Plan {
 }
 
 fn push_text(cell: Cell<'_>, out: &mut String) -> Result<(), String> {
-    let mut text = Vec::new();
-    write_text(cell, &mut text)?;
-    out.push_str(&String::from_utf8_lossy(&text));
+    // The most usual ones without a detour.
+    match cell {
+        Cell::Int(value) => out.push_str(itoa::Buffer::new().format(value)),
+        Cell::Text(text) => out.push_str(text),
+        cell => {
+            let mut text = Vec::new();
+            write_text(cell, &mut text)?;
+            out.push_str(&String::from_utf8_lossy(&text));
+        }
+    }
     Ok(())
 }
 

@@ -150,22 +150,25 @@ impl Template {
         out: &mut String,
         mut value: impl FnMut(usize, &mut String) -> Result<(), String>,
     ) -> Result<(), String> {
-        let mut node = String::new();
         for (at, parts) in self.nodes.iter().enumerate() {
             if at > 0 {
                 out.push('.');
             }
-            node.clear();
+            let begin = out.len();
             for part in parts {
                 match part {
-                    Part::Text(text) => node.push_str(text),
-                    Part::Column(column) => value(*column, &mut node)?,
+                    Part::Text(text) => out.push_str(text),
+                    Part::Column(column) => value(*column, out)?,
                 }
             }
+            let node = out.get(begin..).unwrap_or_default();
             if node.is_empty() {
                 return Err("the device's path has an empty node".to_owned());
             }
-            push_node(out, &node);
+            if !is_plain(node) {
+                let node = out.split_off(begin);
+                push_node(out, &node);
+            }
         }
         Ok(())
     }
@@ -209,7 +212,12 @@ pub(crate) fn nodes(path: &str) -> Option<Vec<String>> {
 /// Whether IoTDB takes a node as it stands: letters, digits, underscores and the range of CJK and beyond, not beginning with a
 /// digit. (apache/iotdb-docs, "Identifiers".)
 fn is_plain(node: &str) -> bool {
-    let begins = node.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    let bytes = node.as_bytes();
+    let begins = bytes.first().is_some_and(|byte| !byte.is_ascii_digit());
+    if bytes.is_ascii() {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        return begins && bytes.iter().all(allowed);
+    }
     let allowed =
         |c: char| c.is_ascii_alphanumeric() || c == '_' || ('\u{2E80}'..='\u{9FFF}').contains(&c);
     begins && node.chars().all(allowed)

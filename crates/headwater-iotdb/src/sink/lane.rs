@@ -1,7 +1,8 @@
 //! A lane: one connection, and the rows of the devices that go over it. Rows of a device are always on the same lane, and a
 //! lane sends one call after the other; so what is written later is what stays. While a call is on its way, what comes next is
-//! gathered.
+//! gathered, and once it is much, closed: a load that goes out behind those before it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pending::Pending;
+use super::pending::{Load, Pending};
 use super::send::{Confirm, Sender};
 
 /// How long rows of a snapshot wait for company: nobody waits for each of them, and what a call costs the server is a matter of
@@ -24,6 +25,8 @@ const SNAPSHOT_LINGER: Duration = Duration::from_secs(1);
 pub(crate) struct Lane {
     shared: Arc<Shared>,
     is_unflushed: Arc<AtomicBool>,
+    /// From here on what waits is closed.
+    load_bytes: usize,
     task: Option<JoinHandle<()>>,
     stop: CancellationToken,
 }
@@ -39,8 +42,12 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Closed loads, in their order; with their bytes in `ready_bytes`.
+    ready: VecDeque<Load>,
+    ready_bytes: usize,
+    /// What is gathered: later than all of `ready`. It is empty while the sink has it in its hands.
     pending: Pending,
-    /// When what waits longest came.
+    /// When what waits longest in `pending` came.
     since: Option<Instant>,
     /// Bytes that are being sent.
     sending_bytes: usize,
@@ -58,6 +65,39 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// A call was answered: there is room for as much.
+    fn wrote(&self, bytes: usize) {
+        {
+            let mut state = self.state();
+            state.sending_bytes = state.sending_bytes.saturating_sub(bytes);
+        }
+        self.sent.notify_one();
+    }
+}
+
+impl State {
+    /// What is to be sent next, which is then on its way.
+    fn next(&mut self) -> Load {
+        let load = match self.ready.pop_front() {
+            Some(load) => {
+                self.ready_bytes -= load.size_bytes;
+                load
+            }
+            None => self.close(),
+        };
+        self.sending_bytes = load.size_bytes;
+        self.is_sending = true;
+        load
+    }
+
+    /// Closes what is gathered; what comes next is gathered anew.
+    fn close(&mut self) -> Load {
+        self.since = None;
+        self.at_once = false;
+        self.is_live = false;
+        self.pending.take()
+    }
 }
 
 impl Lane {
@@ -66,44 +106,58 @@ impl Lane {
         let shared = Arc::<Shared>::default();
         let stop = CancellationToken::new();
         let is_unflushed = sender.is_unflushed.clone();
+        let options = &sender.options;
+        // Half of its share: as much is gathered while as much is sent.
+        let share = options.pending_bytes_max / (2 * options.connections);
+        let load_bytes = share.max(options.tablet_bytes_max);
         let work = work(shared.clone(), sender, stop.clone());
         Self {
             shared,
             is_unflushed,
+            load_bytes,
             task: Some(tokio::spawn(work)),
             stop,
         }
     }
 
-    /// Adds rows or deletes to what waits.
-    pub(crate) fn add<T>(&self, add: impl FnOnce(&mut Pending) -> T) -> T {
-        let mut state = self.shared.state();
-        let added = add(&mut state.pending);
-        if state.since.is_none() {
-            state.since = Some(Instant::now());
-        }
-        added
+    /// What is gathered, to add to it without a lock for each row. None of it is sent until it is given back.
+    pub(crate) fn gathered(&self) -> Pending {
+        std::mem::take(&mut self.shared.state().pending)
     }
 
-    /// Tells the sending task that there is something, and whether something of the log is among it.
-    pub(crate) fn wake(&self, is_live: bool) {
+    /// Gives back what [`Lane::gathered`] gave, with more in it, and says whether something of the log is among that.
+    pub(crate) fn give(&self, pending: Pending, is_live: bool) {
         {
             let mut state = self.shared.state();
-            state.is_live |= is_live && !state.pending.is_empty();
+            let is_empty = pending.is_empty();
+            state.pending = pending;
+            if is_empty {
+                return;
+            }
+            state.since.get_or_insert_with(Instant::now);
+            state.is_live |= is_live;
+            if state.pending.size_bytes() >= self.load_bytes {
+                let load = state.close();
+                state.ready_bytes += load.size_bytes;
+                state.ready.push_back(load);
+            }
         }
         self.shared.filled.notify_one();
     }
 
     /// Has sent what waits, whatever it is.
     pub(crate) fn hurry(&self) {
-        self.shared.state().at_once = true;
+        {
+            let mut state = self.shared.state();
+            state.at_once |= !state.pending.is_empty();
+        }
         self.shared.filled.notify_one();
     }
 
     /// Bytes that wait, and that are on their way.
     pub(crate) fn size_bytes(&self) -> usize {
         let state = self.shared.state();
-        state.pending.size_bytes() + state.sending_bytes
+        state.pending.size_bytes() + state.ready_bytes + state.sending_bytes
     }
 
     /// Why it stands still, once.
@@ -136,10 +190,11 @@ impl Lane {
                 if let Some(error) = state.failure.take() {
                     return Err(error);
                 }
-                if state.pending.is_empty() && !state.is_sending && state.confirm.is_none() {
+                let is_empty = state.pending.is_empty() && state.ready.is_empty();
+                if is_empty && !state.is_sending && state.confirm.is_none() {
                     return Ok(());
                 }
-                state.at_once = true;
+                state.at_once |= !state.pending.is_empty();
             }
             self.shared.filled.notify_one();
             sent.await;
@@ -171,17 +226,12 @@ async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) 
                 sender.options.tablet_bytes_max,
             )
             .await;
-            let (deletes, slots, confirm) = {
+            let (load, confirm) = {
                 let mut state = shared.state();
-                state.since = None;
-                state.at_once = false;
-                state.is_live = false;
-                state.sending_bytes = state.pending.size_bytes();
-                state.is_sending = true;
-                let (deletes, slots) = state.pending.take();
-                (deletes, slots, state.confirm.take())
+                (state.next(), state.confirm.take())
             };
-            let mut result = sender.send(deletes, slots).await;
+            let answered = |bytes| shared.wrote(bytes);
+            let mut result = sender.send(load, &answered).await;
             if let (Ok(()), Some(confirm)) = (&result, confirm) {
                 result = sender.confirm(confirm).await;
             }
@@ -211,7 +261,7 @@ async fn wait(shared: &Shared, linger: Duration, enough_bytes: usize) {
     loop {
         let due = {
             let state = shared.state();
-            if state.confirm.is_some() {
+            if !state.ready.is_empty() || state.confirm.is_some() {
                 return;
             }
             match state.since {

@@ -7,29 +7,26 @@ mod letters;
 mod nodes;
 mod pending;
 mod places;
+mod rows;
 mod send;
 
 #[cfg(test)]
 mod tests;
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use headwater_core::batch::{Batch, ChangeKind, Image, Row};
-use headwater_core::dead_letters;
+use headwater_core::batch::{Batch, ChangeKind, Row};
 use headwater_core::schema::{SchemaId, TableSchema};
 use headwater_core::sink::{Capabilities, Durability, Receipt, Sink};
 use headwater_core::{Error, ErrorKind, Result};
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
 pub use counts::{Counted, Counts};
 
-use crate::client::{Rows, Session, SessionOptions};
-use crate::config::{
-    DeletePolicy, Dialect, Duplicates, IotdbOptions, Model, TimeUnit, UpdatePolicy,
-};
+use crate::client::{self, Session, SessionOptions};
+use crate::config::{Dialect, IotdbOptions, Model, TimeUnit};
 use crate::convert::Conversion;
 use crate::error;
 use crate::mapping::{Plan, node, quoted};
@@ -38,7 +35,7 @@ use counts::Of;
 use lane::Lane;
 use letters::Letters;
 pub(crate) use nodes::{Abandoned, Connection};
-use pending::Delete;
+use pending::{Device, Pending};
 use places::Places;
 use send::{Confirm, Sender};
 
@@ -54,7 +51,7 @@ pub struct IotdbSink {
     /// Calls that lanes which have ended gave up.
     abandoned: Arc<Abandoned>,
     plans: FxHashMap<SchemaId, Option<Arc<Plan>>>,
-    device: String,
+    device: Device,
     key: Vec<u8>,
     places: Places,
 }
@@ -96,7 +93,7 @@ impl IotdbSink {
             open: None,
             abandoned: Arc::default(),
             plans: FxHashMap::default(),
-            device: String::new(),
+            device: Device::default(),
             key: Vec::new(),
             places: Places::default(),
         })
@@ -174,34 +171,28 @@ impl IotdbSink {
                 "a sink was written to before it was open",
             ));
         };
-        let mut is_live = false;
-        for row in batch.rows() {
-            is_live |= row.kind() != ChangeKind::Bootstrap;
-            let plan = Self::plan(
-                &mut self.plans,
-                &self.options,
-                &open.conversion,
-                row.schema(),
-            )?;
-            let Some(plan) = plan else {
-                self.counts.add(Of::Unmapped, 1);
-                continue;
-            };
-            let mut applying = Applying {
-                options: &self.options,
-                counts: &self.counts,
-                open,
-                plan,
-                device: &mut self.device,
-                key: &mut self.key,
-                places: &mut self.places,
-            };
-            applying.apply(&row)?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        for lane in &open.lanes {
-            lane.wake(is_live);
+        let mut gathered: Vec<Pending> = open.lanes.iter().map(Lane::gathered).collect();
+        let mut rows = rows::Rows {
+            options: &self.options,
+            counts: &self.counts,
+            open,
+            gathered: &mut gathered,
+            device: &mut self.device,
+            key: &mut self.key,
+            places: &mut self.places,
+            nulls: 0,
+        };
+        let added = rows.apply(batch, &mut self.plans);
+        self.counts.add(Of::Nulls, rows.nulls);
+        let is_live = |row: Row<'_>| row.kind() != ChangeKind::Bootstrap;
+        let is_live = batch.rows().any(is_live);
+        for (lane, gathered) in open.lanes.iter().zip(gathered) {
+            lane.give(gathered, is_live);
         }
-        Ok(())
+        added
     }
 
     /// Waits until there is room for another batch.
@@ -273,6 +264,8 @@ impl Sink for IotdbSink {
         let Some(open) = &self.open else {
             return Ok(Receipt::Durable(Value::Null));
         };
+        // All at once, rather than one after the other.
+        open.lanes.iter().for_each(Lane::hurry);
         for lane in &open.lanes {
             lane.drain().await?;
         }
@@ -285,225 +278,6 @@ impl Sink for IotdbSink {
             })??;
         Ok(Receipt::Durable(Value::Null))
     }
-}
-
-/// What one row asks for.
-struct Applying<'a> {
-    options: &'a IotdbOptions,
-    counts: &'a Counts,
-    open: &'a Open,
-    plan: Arc<Plan>,
-    device: &'a mut String,
-    key: &'a mut Vec<u8>,
-    places: &'a mut Places,
-}
-
-impl Applying<'_> {
-    fn apply(&mut self, row: &Row<'_>) -> Result<()> {
-        let refused = match (row.kind(), row.before(), row.after()) {
-            (ChangeKind::Bootstrap | ChangeKind::Insert, _, Some(image)) => self.insert(&image),
-            (ChangeKind::Update, _, _) if self.options.policy.update == UpdatePolicy::Ignore => {
-                self.counts.add(Of::IgnoredUpdates, 1);
-                return Ok(());
-            }
-            (ChangeKind::Update, Some(before), Some(after)) => self.update(&before, &after),
-            (ChangeKind::Update, None, Some(after)) => self.insert(&after),
-            (ChangeKind::Delete | ChangeKind::Truncate, before, _)
-                if self.options.policy.delete == DeletePolicy::Ignore || self.may_be_shared() =>
-            {
-                if let Some(before) = before {
-                    self.leave(&before);
-                }
-                self.counts.add(Of::IgnoredDeletes, 1);
-                return Ok(());
-            }
-            (ChangeKind::Delete, Some(before), _) => {
-                self.delete(&before);
-                return Ok(());
-            }
-            (ChangeKind::Truncate, _, _) => {
-                self.counts.add(Of::IgnoredDeletes, 1);
-                tracing::warn!(
-                    table = %row.schema().name,
-                    "a table was emptied at once: its points stay in IoTDB, since no row of it was named; delete them there if they should go"
-                );
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        let (Err(reason), Some(image)) = (refused, row.after().or(row.before())) else {
-            return Ok(());
-        };
-        self.counts.add(Of::Refused, 1);
-        let kind = match row.kind() {
-            ChangeKind::Bootstrap => "bootstrap",
-            ChangeKind::Update => "update",
-            ChangeKind::Delete => "delete",
-            _ => "insert",
-        };
-        self.open.letters.about_row(kind, &image, reason)
-    }
-
-    /// Where the row's points stand: its device is left in `self.device`.
-    fn place(&mut self, image: &Image<'_>) -> Result<i64, String> {
-        self.device.clear();
-        self.plan.device(image, self.device)?;
-        self.plan.time(image, &self.open.conversion)
-    }
-
-    fn lane(&self) -> &Lane {
-        let hash = FxBuildHasher.hash_one(&*self.device);
-        let lanes = &self.open.lanes;
-        #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
-        let at = (hash % lanes.len() as u64) as usize;
-        &lanes[at]
-    }
-
-    fn insert(&mut self, image: &Image<'_>) -> Result<(), String> {
-        let time = self.place(image)?;
-        self.write(image, time)
-    }
-
-    /// Appends a row at `self.device`.
-    fn write(&mut self, image: &Image<'_>, time: i64) -> Result<(), String> {
-        self.key.clear();
-        write_key(image, self.key);
-        let (plan, device, key) = (&self.plan, &*self.device, &*self.key);
-        let pushed = self.lane().add(|pending| {
-            let tablet = pending.tablet(plan, device);
-            let before = tablet.size_bytes();
-            let pushed = plan.push(tablet, time, key, image, &self.open.conversion);
-            let grown = tablet.size_bytes() - before;
-            pending.grew(grown);
-            pushed
-        });
-        let pushed = pushed.map_err(|refused| match refused.column {
-            Some(at) => format!("{}: {}", plan.names[at], refused.reason),
-            None => refused.reason,
-        })?;
-        self.counts.add(Of::Nulls, pushed.nulls.into());
-        if pushed.points == 0 {
-            self.counts.add(Of::Empty, 1);
-        } else if self.may_be_shared() {
-            let place = (self.plan.mapping, &*self.device, time);
-            if self.places.take(place, self.key) {
-                self.counts.add(Of::Duplicates, 1);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether other rows may stand at a row's place, so that nothing may be deleted there.
-    fn may_be_shared(&self) -> bool {
-        self.options.mappings[self.plan.mapping].duplicates == Duplicates::Last
-    }
-
-    /// A row is no longer at its place; where rows may share one, its points stay.
-    fn leave(&mut self, before: &Image<'_>) {
-        if !self.may_be_shared() {
-            return;
-        }
-        if let Ok(time) = self.place(before) {
-            self.key.clear();
-            write_key(before, self.key);
-            let place = (self.plan.mapping, &*self.device, time);
-            self.places.leave(place, self.key);
-        }
-    }
-
-    /// Overwrites. What was there and is not any more is deleted: a point whose column became NULL, and the whole row at its
-    /// old place if it has another now.
-    fn update(&mut self, before: &Image<'_>, after: &Image<'_>) -> Result<(), String> {
-        if self.may_be_shared() {
-            return self.update_shared(before, after);
-        }
-        let old = self.place(before).ok();
-        let old = old.map(|time| (self.device.clone(), time));
-        let time = match self.place(after) {
-            Ok(time) => time,
-            Err(reason) => {
-                // It cannot be where it is now, but it is no longer where it was.
-                self.delete(before);
-                return Err(reason);
-            }
-        };
-        match old {
-            Some((device, old)) if device == *self.device && old == time => {
-                let gone = self.gone(before, after);
-                if !gone.is_empty() {
-                    self.forget(time, Some(gone));
-                }
-            }
-            Some(_) => {
-                self.delete(before);
-                self.place(after)?;
-            }
-            // What had no place had no points.
-            None => {}
-        }
-        self.write(after, time)
-    }
-
-    /// Overwrites where another row may stand at the old place: what was there stays.
-    fn update_shared(&mut self, before: &Image<'_>, after: &Image<'_>) -> Result<(), String> {
-        let old = self.place(before).ok();
-        let old = old.map(|time| (self.device.clone(), time));
-        self.leave(before);
-        let time = self.place(after)?;
-        let has_moved = old.is_some_and(|(device, old)| device != *self.device || old != time);
-        if has_moved || !self.gone(before, after).is_empty() {
-            self.counts.add(Of::IgnoredDeletes, 1);
-        }
-        self.write(after, time)
-    }
-
-    /// The layout's columns that had a value and have none now.
-    fn gone(&self, before: &Image<'_>, after: &Image<'_>) -> Vec<usize> {
-        let has = |image: &Image<'_>, source: usize| {
-            let cell = image.cell(source);
-            !self.open.conversion.is_null(cell)
-        };
-        let sources = self.plan.sources.iter().enumerate();
-        sources
-            .filter(|(_, source)| has(before, **source) && !has(after, **source))
-            .map(|(at, _)| at)
-            .collect()
-    }
-
-    fn delete(&mut self, before: &Image<'_>) {
-        // What has no place has no points.
-        if let Ok(time) = self.place(before) {
-            self.forget(time, None);
-        }
-    }
-
-    /// Deletes at `self.device`.
-    fn forget(&mut self, time: i64, columns: Option<Vec<usize>>) {
-        self.counts.add(Of::Deleted, 1);
-        let delete = Delete {
-            plan: self.plan.clone(),
-            device: self.device.as_str().into(),
-            time,
-            columns,
-        };
-        self.lane().add(|pending| pending.delete(delete));
-    }
-}
-
-/// Appends a row's key as a JSON object, by column: [`dead_letters::key`], without a map for each row.
-fn write_key(image: &Image<'_>, out: &mut Vec<u8>) {
-    let schema = image.schema();
-    out.push(b'{');
-    for (at, &column) in schema.key.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut *out, &*schema.columns[column].name);
-        out.push(b':');
-        let _ = serde_json::to_writer(&mut *out, &dead_letters::json(image.cell(column)));
-    }
-    out.push(b'}');
 }
 
 pub(crate) fn session_options(options: &IotdbOptions) -> SessionOptions {
@@ -543,7 +317,7 @@ pub(crate) async fn any_session(options: &IotdbOptions) -> Result<Session> {
 ///
 /// # Errors
 /// As those of a sink; a statement that is refused is `SinkRejected`.
-pub async fn query(options: &IotdbOptions, statement: &str) -> Result<Rows> {
+pub async fn query(options: &IotdbOptions, statement: &str) -> Result<client::Rows> {
     let mut session = any_session(options).await?;
     if let Model::Table { database } = &options.model {
         let status = session

@@ -1,9 +1,10 @@
 //! Rows of one lane that wait to be sent: a tablet for each device, and deletes. Deletes are sent before tablets; so a delete
 //! that comes after a row takes the row out of its tablet, and one order serves all.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::mapping::Plan;
 use crate::tablet::Tablet;
@@ -26,14 +27,45 @@ pub(crate) struct Slot {
     pub(crate) tablet: Tablet,
 }
 
+/// A device of a row: its path, or the condition on its tags. Its hash is reckoned once, and finds its lane and its tablet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) path: String,
+    pub(crate) hash: u64,
+}
+
+impl Device {
+    /// To be called once the path is whole.
+    pub(crate) fn reckon(&mut self) {
+        self.hash = FxBuildHasher.hash_one(&*self.path);
+    }
+}
+
+/// What goes out together.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) deletes: Vec<Delete>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) size_bytes: usize,
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     slots: Vec<Slot>,
-    /// Where a device's tablet stands, for each number of a plan.
-    places: FxHashMap<Arc<str>, Vec<(u64, usize)>>,
-    pub(crate) deletes: Vec<Delete>,
+    /// Where tablets stand, by the hash of their device: of different definitions, and of devices with the same hash.
+    places: FxHashMap<u64, Vec<Place>>,
+    deletes: Vec<Delete>,
     size_bytes: usize,
+}
+
+/// Where a tablet stands.
+#[derive(Debug)]
+struct Place {
+    device: Arc<str>,
+    /// The number of its plan.
+    number: u64,
+    slot: usize,
 }
 
 /// About what a delete takes on the wire.
@@ -49,34 +81,33 @@ impl Pending {
     }
 
     /// The tablet of a device; a new one if there is none yet.
-    pub(crate) fn tablet(&mut self, plan: &Arc<Plan>, device: &str) -> &mut Tablet {
-        let place = match self.place(plan, device) {
-            Some(place) => place,
+    pub(crate) fn tablet(&mut self, plan: &Arc<Plan>, device: &Device) -> &mut Tablet {
+        let places = self.places.entry(device.hash).or_default();
+        let mut known = places.iter();
+        let is_it = |place: &&Place| place.number == plan.number && *place.device == *device.path;
+        let slot = match known.find(is_it) {
+            Some(place) => place.slot,
             None => {
-                let name: Arc<str> = device.into();
+                let name: Arc<str> = device.path.as_str().into();
                 let target = match plan.table() {
                     Some(table) => table.clone(),
                     None => name.clone(),
                 };
                 let tablet = Tablet::new(target, plan.layout.clone());
-                let plan = plan.clone();
-                let place = self.slots.len();
-                self.places
-                    .entry(name)
-                    .or_default()
-                    .push((plan.number, place));
-                self.slots.push(Slot { plan, tablet });
-                place
+                let slot = self.slots.len();
+                places.push(Place {
+                    device: name,
+                    number: plan.number,
+                    slot,
+                });
+                self.slots.push(Slot {
+                    plan: plan.clone(),
+                    tablet,
+                });
+                slot
             }
         };
-        &mut self.slots[place].tablet
-    }
-
-    fn place(&self, plan: &Plan, device: &str) -> Option<usize> {
-        let places = self.places.get(device)?;
-        let mut places = places.iter();
-        let found = places.find(|(number, _)| *number == plan.number);
-        found.map(|(_, place)| *place)
+        &mut self.slots[slot].tablet
     }
 
     /// Counts what was appended to a tablet.
@@ -85,11 +116,11 @@ impl Pending {
     }
 
     /// Deletes points, and takes rows that wait at their place out: all of what a row's image says comes after this.
-    pub(crate) fn delete(&mut self, delete: Delete) {
+    pub(crate) fn delete(&mut self, device: &Device, delete: Delete) {
         // Of every definition that the table had meanwhile.
-        for (_, place) in self.places.get(&delete.device).into_iter().flatten() {
-            let slot = &mut self.slots[*place];
-            if slot.plan.mapping == delete.plan.mapping {
+        for place in self.places.get(&device.hash).into_iter().flatten() {
+            let slot = &mut self.slots[place.slot];
+            if place.device == delete.device && slot.plan.mapping == delete.plan.mapping {
                 slot.tablet.remove(delete.time);
             }
         }
@@ -98,12 +129,12 @@ impl Pending {
     }
 
     /// Everything that waits, with tablets in the order of their first rows.
-    pub(crate) fn take(&mut self) -> (Vec<Delete>, Vec<Slot>) {
+    pub(crate) fn take(&mut self) -> Load {
         self.places.clear();
-        self.size_bytes = 0;
-        (
-            std::mem::take(&mut self.deletes),
-            std::mem::take(&mut self.slots),
-        )
+        Load {
+            deletes: std::mem::take(&mut self.deletes),
+            slots: std::mem::take(&mut self.slots),
+            size_bytes: std::mem::take(&mut self.size_bytes),
+        }
     }
 }

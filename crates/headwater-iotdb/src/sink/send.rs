@@ -12,7 +12,7 @@ use super::counts::{Counts, Of};
 use super::deletes::{Gathered, What};
 use super::letters::Letters;
 use super::nodes::Connection;
-use super::pending::{Delete, Slot};
+use super::pending::{Delete, Load, Slot};
 use crate::client::{Session, Status, code};
 use crate::config::{IotdbOptions, Model};
 use crate::error::{self, Verdict};
@@ -32,6 +32,9 @@ pub(crate) struct Sender {
     /// Whether this session wrote what was not flushed since. Only kept where flushes are asked for.
     pub(crate) is_unflushed: Arc<AtomicBool>,
 }
+
+/// Is told the bytes of each call that was answered.
+pub(crate) type Answered<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// What a call ended with, once it did not have to be tried again.
 #[derive(Debug)]
@@ -75,14 +78,16 @@ pub(crate) enum Confirm {
 }
 
 impl Sender {
-    /// Sends everything. When this returns, IoTDB has it, or the dead letters do.
-    pub(crate) async fn send(&mut self, deletes: Vec<Delete>, slots: Vec<Slot>) -> Result<()> {
+    /// Sends everything, and tells the bytes of each call that was answered. When this returns, IoTDB has it, or the dead letters
+    /// do.
+    pub(crate) async fn send(&mut self, load: Load, answered: &Answered<'_>) -> Result<()> {
+        let (deletes, slots) = (load.deletes, load.slots);
         for gathered in self.options.model.gathered(&deletes) {
             self.delete_together(&deletes, &gathered).await?;
         }
         match self.options.model {
-            Model::Tree { .. } => self.tablets(slots).await,
-            Model::Table { .. } => self.tables(slots).await,
+            Model::Tree { .. } => self.tablets(slots, answered).await,
+            Model::Table { .. } => self.tables(slots, answered).await,
         }
     }
 
@@ -169,7 +174,7 @@ impl Sender {
     }
 
     /// The tree model: tablets of many devices in a call.
-    async fn tablets(&mut self, slots: Vec<Slot>) -> Result<()> {
+    async fn tablets(&mut self, slots: Vec<Slot>, answered: &Answered<'_>) -> Result<()> {
         let mut call: Vec<Tablet> = Vec::new();
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut size = 0;
@@ -183,6 +188,7 @@ impl Sender {
                     self.write(&call, &plans).await?;
                     call.clear();
                     plans.clear();
+                    answered(size);
                     size = 0;
                 }
                 size += piece.size_bytes();
@@ -217,7 +223,7 @@ impl Sender {
     }
 
     /// The table model: a call for each table.
-    async fn tables(&mut self, slots: Vec<Slot>) -> Result<()> {
+    async fn tables(&mut self, slots: Vec<Slot>, answered: &Answered<'_>) -> Result<()> {
         let mut open: Vec<Slot> = Vec::new();
         for mut slot in slots {
             slot.tablet.finish();
@@ -230,18 +236,18 @@ impl Sender {
                 }
                 Some(found) => {
                     let full = std::mem::replace(found, slot);
-                    self.table(full).await?;
+                    self.table(full, answered).await?;
                 }
                 None => open.push(slot),
             }
         }
         for slot in open {
-            self.table(slot).await?;
+            self.table(slot, answered).await?;
         }
         Ok(())
     }
 
-    async fn table(&mut self, slot: Slot) -> Result<()> {
+    async fn table(&mut self, slot: Slot, answered: &Answered<'_>) -> Result<()> {
         for piece in slot.tablet.into_pieces(self.options.tablet_bytes_max) {
             if piece.is_empty() {
                 continue;
@@ -250,6 +256,7 @@ impl Sender {
                 Answer::Done => self.wrote(std::slice::from_ref(&piece)),
                 Answer::Refused(_) => self.isolate(&piece, &slot.plan).await?,
             }
+            answered(piece.size_bytes());
         }
         Ok(())
     }
