@@ -77,6 +77,28 @@ impl Shared {
 }
 
 impl State {
+    /// Takes back what is gathered, and closes it if it is large. Says whether there is anything.
+    fn give(&mut self, pending: Pending, is_live: bool, load_bytes: usize) -> bool {
+        let is_empty = pending.is_empty();
+        self.pending = pending;
+        if is_empty {
+            return false;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        self.is_live |= is_live;
+        if self.pending.size_bytes() >= load_bytes {
+            let load = self.close();
+            self.ready_bytes += load.size_bytes;
+            self.ready.push_back(load);
+        }
+        true
+    }
+
+    /// Bytes that wait, and that are on their way.
+    fn size_bytes(&self) -> usize {
+        self.pending.size_bytes() + self.ready_bytes + self.sending_bytes
+    }
+
     /// What is to be sent next, which is then on its way.
     fn next(&mut self) -> Load {
         let load = match self.ready.pop_front() {
@@ -127,22 +149,10 @@ impl Lane {
 
     /// Gives back what [`Lane::gathered`] gave, with more in it, and says whether something of the log is among that.
     pub(crate) fn give(&self, pending: Pending, is_live: bool) {
-        {
-            let mut state = self.shared.state();
-            let is_empty = pending.is_empty();
-            state.pending = pending;
-            if is_empty {
-                return;
-            }
-            state.since.get_or_insert_with(Instant::now);
-            state.is_live |= is_live;
-            if state.pending.size_bytes() >= self.load_bytes {
-                let load = state.close();
-                state.ready_bytes += load.size_bytes;
-                state.ready.push_back(load);
-            }
+        let given = (self.shared.state()).give(pending, is_live, self.load_bytes);
+        if given {
+            self.shared.filled.notify_one();
         }
-        self.shared.filled.notify_one();
     }
 
     /// Has sent what waits, whatever it is.
@@ -156,8 +166,7 @@ impl Lane {
 
     /// Bytes that wait, and that are on their way.
     pub(crate) fn size_bytes(&self) -> usize {
-        let state = self.shared.state();
-        state.pending.size_bytes() + state.ready_bytes + state.sending_bytes
+        self.shared.state().size_bytes()
     }
 
     /// Why it stands still, once.
@@ -289,5 +298,48 @@ async fn wait(shared: &Shared, linger: Duration, enough_bytes: usize) {
             }
             None => shared.filled.notified().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::pending::Device;
+    use crate::sink::tests::plan;
+
+    /// A row at `time`, as if it had so many bytes.
+    fn row(mut pending: Pending, time: i64, bytes: usize) -> Pending {
+        let device = Device::default();
+        let tablet = pending.tablet(&plan(), &device);
+        tablet.push(time, b"{}", |_, _| Ok(true)).unwrap();
+        pending.grew(bytes);
+        pending
+    }
+
+    #[test]
+    fn loads_go_out_in_their_order_and_each_call_makes_room() {
+        let shared = Shared::default();
+        assert!(!shared.state().give(Pending::default(), false, 100));
+        for (time, bytes) in [(1, 100), (2, 150), (3, 60)] {
+            let pending = std::mem::take(&mut shared.state().pending);
+            let given = shared.state().give(row(pending, time, bytes), false, 100);
+            assert!(given);
+        }
+        let first_time = |load: &Load| load.slots[0].tablet.time(0);
+        assert_eq!(shared.state().size_bytes(), 310);
+        let load = shared.state().next();
+        assert_eq!((first_time(&load), load.size_bytes), (1, 100));
+        assert_eq!(shared.state().size_bytes(), 310, "it is on its way");
+        shared.wrote(70);
+        assert_eq!(shared.state().size_bytes(), 240);
+        // More than there was: rows of one time are merged, or tablets cut.
+        shared.wrote(70);
+        assert_eq!(shared.state().size_bytes(), 210);
+        assert_eq!(first_time(&shared.state().next()), 2);
+        shared.wrote(150);
+        // What is not closed yet goes last.
+        assert_eq!(shared.state().ready.len(), 0);
+        assert_eq!(first_time(&shared.state().next()), 3);
+        assert_eq!(shared.state().size_bytes(), 60);
     }
 }

@@ -22,8 +22,11 @@ use super::{IotdbSink, any_session};
 use crate::client::{Rows, Value};
 use crate::config::{
     Address, DeletePolicy, Duplicates, IotdbOptions, Mapping, Measurement, Model, Policy,
-    SeriesType, UpdatePolicy,
+    SeriesType, TimeUnit, UpdatePolicy,
 };
+use crate::convert::Conversion;
+use crate::mapping::Plan;
+use crate::time::Clock;
 
 fn schema(table: &str) -> Arc<TableSchema> {
     let column = |name: &str, data_type, nullable| Column {
@@ -167,6 +170,17 @@ fn options_at(address: &str, model: &Model, name: &str) -> IotdbOptions {
     };
     options.connections = 3;
     options
+}
+
+/// What the rows of [`schema`] come to.
+pub(super) fn plan() -> Arc<Plan> {
+    let options = options_at("127.0.0.1:1", &Model::Tree { is_aligned: true }, "plan");
+    let conversion = Conversion {
+        clock: Clock::new(&options.time, TimeUnit::Millisecond).unwrap(),
+        zero_is_null: false,
+    };
+    let mapping = (0, &options.mappings[0]);
+    Arc::new(Plan::new(mapping, &schema("readings"), &options.model, &conversion).unwrap())
 }
 
 async fn clean(options: &IotdbOptions, name: &str) {
