@@ -115,6 +115,29 @@ impl Conversion {
         series_type: SeriesType,
         out: &mut Values,
     ) -> Result<bool, String> {
+        // The most usual ones without a detour.
+        match (cell, series_type) {
+            (Cell::Null, _) => return Ok(false),
+            (Cell::Int(value), SeriesType::Int64) => {
+                out.push_fixed(value.to_be_bytes());
+                return Ok(true);
+            }
+            (Cell::Int(value), SeriesType::Int32) => {
+                if let Ok(value) = i32::try_from(value) {
+                    out.push_fixed(value.to_be_bytes());
+                    return Ok(true);
+                }
+            }
+            (Cell::Double(value), SeriesType::Double) => {
+                out.push_fixed(value.to_be_bytes());
+                return Ok(true);
+            }
+            (Cell::Float(value), SeriesType::Float) => {
+                out.push_fixed(value.to_be_bytes());
+                return Ok(true);
+            }
+            _ => {}
+        }
         if self.is_null(cell) {
             return Ok(false);
         }

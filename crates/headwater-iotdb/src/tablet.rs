@@ -285,6 +285,24 @@ impl Tablet {
         }
     }
 
+    /// The same, with room for about so many rows.
+    pub(crate) fn with_room(target: Arc<str>, layout: Arc<Layout>, rows: usize) -> Self {
+        /// About what a key takes.
+        const KEY_BYTES: usize = 20;
+        let mut tablet = Self::new(target, layout);
+        tablet.times.reserve(rows);
+        let columns = tablet.columns.iter_mut().zip(&tablet.layout.columns);
+        for (values, column) in columns {
+            match column.series_type.width() {
+                Some(width) => values.bytes.reserve(rows * width),
+                None => values.ends.reserve(rows),
+            }
+        }
+        tablet.keys.bytes.reserve(rows * KEY_BYTES);
+        tablet.keys.ends.reserve(rows);
+        tablet
+    }
+
     /// Appends a row. `value` gives each column's value to its [`Values`], and says whether there is one; what it refuses
     /// leaves the tablet as it was. A row without any field's value is not kept.
     pub(crate) fn push(

@@ -2,6 +2,7 @@
 
 mod counts;
 mod deletes;
+mod devices;
 mod lane;
 mod letters;
 mod nodes;
@@ -32,6 +33,7 @@ use crate::error;
 use crate::mapping::{Plan, node, quoted};
 use crate::time::Clock;
 use counts::Of;
+use devices::Devices;
 use lane::Lane;
 use letters::Letters;
 pub(crate) use nodes::{Abandoned, Connection};
@@ -51,6 +53,7 @@ pub struct IotdbSink {
     /// Calls that lanes which have ended gave up.
     abandoned: Arc<Abandoned>,
     plans: FxHashMap<SchemaId, Option<Arc<Plan>>>,
+    devices: Devices,
     device: Device,
     key: Vec<u8>,
     places: Places,
@@ -93,6 +96,7 @@ impl IotdbSink {
             open: None,
             abandoned: Arc::default(),
             plans: FxHashMap::default(),
+            devices: Devices::default(),
             device: Device::default(),
             key: Vec::new(),
             places: Places::default(),
@@ -180,6 +184,7 @@ impl IotdbSink {
             counts: &self.counts,
             open,
             gathered: &mut gathered,
+            devices: &mut self.devices,
             device: &mut self.device,
             key: &mut self.key,
             places: &mut self.places,

@@ -28,10 +28,27 @@ pub(crate) struct Slot {
 }
 
 /// A device of a row: its path, or the condition on its tags. Its hash is reckoned once, and finds its lane and its tablet.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) path: String,
     pub(crate) hash: u64,
+    /// That of the device under one plan, if it has one: no other has had it.
+    pub(crate) number: Option<u64>,
+}
+
+impl Clone for Device {
+    fn clone(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            ..*self
+        }
+    }
+
+    /// Keeps the memory of the path: this is done for every row.
+    fn clone_from(&mut self, source: &Self) {
+        self.path.clone_from(&source.path);
+        (self.hash, self.number) = (source.hash, source.number);
+    }
 }
 
 impl Device {
@@ -55,8 +72,12 @@ pub(crate) struct Pending {
     slots: Vec<Slot>,
     /// Where tablets stand, by the hash of their device: of different definitions, and of devices with the same hash.
     places: FxHashMap<u64, Vec<Place>>,
+    /// Where the tablets of numbered devices stand.
+    numbered: FxHashMap<u64, usize>,
     deletes: Vec<Delete>,
     size_bytes: usize,
+    /// Rows of a tablet of the last load, on average: the next one's are given room for as many.
+    rows: usize,
 }
 
 /// Where a tablet stands.
@@ -82,32 +103,43 @@ impl Pending {
 
     /// The tablet of a device; a new one if there is none yet.
     pub(crate) fn tablet(&mut self, plan: &Arc<Plan>, device: &Device) -> &mut Tablet {
-        let places = self.places.entry(device.hash).or_default();
-        let mut known = places.iter();
-        let is_it = |place: &&Place| place.number == plan.number && *place.device == *device.path;
-        let slot = match known.find(is_it) {
-            Some(place) => place.slot,
+        let known = (device.number).and_then(|number| self.numbered.get(&number));
+        let slot = match known {
+            Some(&slot) => slot,
             None => {
-                let name: Arc<str> = device.path.as_str().into();
-                let target = match plan.table() {
-                    Some(table) => table.clone(),
-                    None => name.clone(),
-                };
-                let tablet = Tablet::new(target, plan.layout.clone());
-                let slot = self.slots.len();
-                places.push(Place {
-                    device: name,
-                    number: plan.number,
-                    slot,
-                });
-                self.slots.push(Slot {
-                    plan: plan.clone(),
-                    tablet,
-                });
+                let slot = self.slot(plan, device);
+                self.numbered
+                    .extend(device.number.map(|number| (number, slot)));
                 slot
             }
         };
         &mut self.slots[slot].tablet
+    }
+
+    fn slot(&mut self, plan: &Arc<Plan>, device: &Device) -> usize {
+        let places = self.places.entry(device.hash).or_default();
+        let mut known = places.iter();
+        let is_it = |place: &&Place| place.number == plan.number && *place.device == *device.path;
+        if let Some(place) = known.find(is_it) {
+            return place.slot;
+        }
+        let name: Arc<str> = device.path.as_str().into();
+        let target = match plan.table() {
+            Some(table) => table.clone(),
+            None => name.clone(),
+        };
+        let tablet = Tablet::with_room(target, plan.layout.clone(), self.rows);
+        let slot = self.slots.len();
+        places.push(Place {
+            device: name,
+            number: plan.number,
+            slot,
+        });
+        self.slots.push(Slot {
+            plan: plan.clone(),
+            tablet,
+        });
+        slot
     }
 
     /// Counts what was appended to a tablet.
@@ -131,6 +163,9 @@ impl Pending {
     /// Everything that waits, with tablets in the order of their first rows.
     pub(crate) fn take(&mut self) -> Load {
         self.places.clear();
+        self.numbered.clear();
+        let rows: usize = self.slots.iter().map(|slot| slot.tablet.len()).sum();
+        self.rows = rows / self.slots.len().max(1);
         Load {
             deletes: std::mem::take(&mut self.deletes),
             slots: std::mem::take(&mut self.slots),

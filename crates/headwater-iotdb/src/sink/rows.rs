@@ -10,6 +10,7 @@ use headwater_core::value::Cell;
 use rustc_hash::FxHashMap;
 
 use super::counts::{Counts, Of};
+use super::devices::Devices;
 use super::pending::{Delete, Device, Pending};
 use super::places::Places;
 use super::{IotdbSink, Open};
@@ -22,6 +23,7 @@ pub(super) struct Rows<'a> {
     pub(super) counts: &'a Counts,
     pub(super) open: &'a Open,
     pub(super) gathered: &'a mut [Pending],
+    pub(super) devices: &'a mut Devices,
     pub(super) device: &'a mut Device,
     pub(super) key: &'a mut Vec<u8>,
     pub(super) places: &'a mut Places,
@@ -108,10 +110,8 @@ impl Applying<'_, '_> {
 
     /// Where the row's points stand: its device is left in `rows.device`.
     fn place(&mut self, image: &Image<'_>) -> Result<i64, String> {
-        let device = &mut *self.rows.device;
-        device.path.clear();
-        self.plan.device(image, &mut device.path)?;
-        device.reckon();
+        let rows = &mut *self.rows;
+        rows.devices.place(self.plan, image, rows.device)?;
         self.plan.time(image, &self.rows.open.conversion)
     }
 
