@@ -28,20 +28,24 @@ pub(crate) struct Rows {
     /// Connections that write.
     #[arg(long)]
     writers: u16,
+    /// The process of the IoTDB, for its CPU.
+    #[arg(long)]
+    server: u32,
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::new(format!("rows in memory: {error}"))
 }
 
-/// Prints how many rows there were, and the time and the CPU of the writing.
+/// Prints how many rows there were, and the time and the CPU of the writing on both sides.
 pub(crate) fn write(wanted: &Rows) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().map_err(failed)?;
-    let (source, options) = (wanted.source.clone(), options(wanted)?);
+    let (source, options, server) = (wanted.source.clone(), options(wanted)?, wanted.server);
     // On a worker, as the engine's writer is.
     let done = runtime.spawn(async move {
         let batches = read(&source).await.map_err(failed)?;
-        let (begin, cpu) = (Instant::now(), cpu_of(std::process::id()));
+        let cpus = || [std::process::id(), server].map(cpu_of);
+        let (begin, before) = (Instant::now(), cpus());
         let mut sink = IotdbSink::new(options).map_err(failed)?;
         sink.open(None).await.map_err(failed)?;
         for batch in &batches {
@@ -51,12 +55,14 @@ pub(crate) fn write(wanted: &Rows) -> Result<()> {
         let written = sink.write(&Batch::new(), Durability::Durable).await;
         written.map_err(failed)?;
         let wall = begin.elapsed();
-        let cpu = cpu_of(std::process::id()).saturating_sub(cpu);
+        let [own, iotdb] = cpus();
+        let [own, iotdb] = [own - before[0], iotdb - before[1]];
         let rows: usize = batches.iter().map(Batch::len).sum();
         println!(
-            "rows={rows}\nwrote_ms={}\ncpu_ms={}",
+            "rows={rows}\nwrote_ms={}\ncpu_ms={}\niotdb_cpu_ms={}",
             wall.as_millis(),
-            cpu.as_millis()
+            own.as_millis(),
+            iotdb.as_millis()
         );
         Ok(())
     });

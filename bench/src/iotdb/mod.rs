@@ -264,6 +264,8 @@ impl Bench<'_> {
         command.args(["rows", "--source", &format!("{url}?ssl-mode=disabled")]);
         command.args(["--address", address, "--writers"]);
         command.arg(self.wanted.writers.to_string());
+        let server = self.iotdb.pid().unwrap_or(0);
+        command.args(["--server", &server.to_string()]);
         Ok(command)
     }
 
@@ -327,6 +329,7 @@ impl Bench<'_> {
             Way::Sink => {
                 cost.wall = self.printed("wrote_ms")?;
                 cost.cpu = self.printed("cpu_ms")?;
+                cost.server_cpu = self.printed("iotdb_cpu_ms")?;
                 source_cpu = Duration::ZERO;
             }
             Way::Java => cost.wall = self.printed("wrote_ms")?,

@@ -31,6 +31,8 @@ use thrift::{Reader, Type, Writer};
 
 /// The largest answer that is taken: rows come in portions far below it.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// The largest frame whose memory is kept for the next call.
+const FRAME_BYTES_KEPT: usize = 4 * 1024 * 1024;
 /// Rows that a query brings at once.
 const FETCH_ROWS: i32 = 10_000;
 
@@ -67,6 +69,8 @@ pub(crate) struct Session {
     statement: i64,
     state: State,
     answer: Vec<u8>,
+    /// The memory of the last call's frame.
+    frame: Vec<u8>,
 }
 
 impl std::fmt::Debug for Session {
@@ -113,6 +117,7 @@ impl Session {
             statement: 0,
             state: State::Ready,
             answer: Vec::new(),
+            frame: Vec::new(),
         };
         session.log_in(options).await?;
         Ok(session)
@@ -330,13 +335,19 @@ impl Session {
             return Err(error::unreachable(&self.address));
         }
         self.sequence = self.sequence.wrapping_add(1);
-        let mut writer = Writer::call(name, self.sequence);
+        let memory = std::mem::take(&mut self.frame);
+        let mut writer = Writer::call(memory, name, self.sequence);
         arguments(&mut writer);
         let frame = writer.finish()?;
         // Until its answer is there the connection is of no use to anybody else, even if this future is dropped.
         self.state = State::Calling;
         match timeout(self.call_timeout, self.exchange(&frame)).await {
-            Ok(Ok(())) => self.state = State::Ready,
+            Ok(Ok(())) => {
+                self.state = State::Ready;
+                if frame.capacity() <= FRAME_BYTES_KEPT {
+                    self.frame = frame;
+                }
+            }
             Ok(Err(cause)) => {
                 self.state = State::Broken;
                 return Err(error::broken(&self.address, cause).during(name));

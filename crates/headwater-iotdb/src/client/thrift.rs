@@ -56,9 +56,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins a call; its arguments come next.
-    pub(super) fn call(name: &str, sequence: i32) -> Self {
-        let mut writer = Self { bytes: vec![0; 4] };
+    /// Begins a call in memory that another may have left; its arguments come next.
+    pub(super) fn call(mut memory: Vec<u8>, name: &str, sequence: i32) -> Self {
+        memory.clear();
+        memory.resize(4, 0);
+        let mut writer = Self { bytes: memory };
         writer.bytes.extend((VERSION | CALL).to_be_bytes());
         writer.string(name);
         writer.i32(sequence);
@@ -368,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_frame_has_its_length_its_call_and_its_fields() {
-        let mut writer = Writer::call("closeSession", 7);
+        let mut writer = Writer::call(Vec::new(), "closeSession", 7);
         writer.request(42, |_| {});
         let frame = writer.finish().unwrap();
         let expected: Vec<u8> = [
@@ -385,7 +387,7 @@ mod tests {
     #[test]
     fn the_answer_to_another_call_is_refused() {
         let reply = |name: &str, number: i32| {
-            let mut writer = Writer::call(name, number);
+            let mut writer = Writer::call(Vec::new(), name, number);
             writer.bytes[7] = REPLY;
             writer.finish().unwrap()[4..].to_vec()
         };

@@ -22,6 +22,15 @@ pub(super) struct Fitting<'a> {
     pub(super) problems: Vec<Problem>,
 }
 
+/// The columns of a table's key, with their names as JSON has them before a value.
+fn key(schema: &TableSchema) -> Vec<(Vec<u8>, usize)> {
+    let named = |&column: &usize| {
+        let name = serde_json::Value::from(&*schema.columns[column].name);
+        (format!("{name}:").into_bytes(), column)
+    };
+    schema.key.iter().map(named).collect()
+}
+
 impl Fitting<'_> {
     /// The plan, as far as there is one.
     pub(super) fn plan(&mut self) -> Option<Plan> {
@@ -61,6 +70,7 @@ impl Fitting<'_> {
             device,
             time: time.unwrap_or(usize::MAX),
             unit,
+            key: key(self.schema),
         };
         plan.layout = Arc::new(self.layout(&mut plan));
         time.map(|_| plan)

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) device: Vec<(String, usize)>,
     time: usize,
     unit: Option<TimeUnit>,
+    /// The columns of the source's key, each with its name as JSON and a colon behind it.
+    pub(crate) key: Vec<(Vec<u8>, usize)>,
 }
 
 impl Plan {

@@ -10,14 +10,13 @@ use super::pending::Device;
 use crate::mapping::Plan;
 
 /// Devices that are known at once; with one more they are all forgotten.
-const DEVICES_MAX: usize = 65_536;
+pub(super) const DEVICES_MAX: usize = 65_536;
 
 /// The devices of the latest rows.
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
-    /// By the hash of plan and values.
-    known: FxHashMap<u64, Vec<Known>>,
-    count: usize,
+    /// By the hash of plan and values; of two with the same hash the one that came first.
+    known: FxHashMap<u64, Known>,
     /// The number of the latest: none is given twice.
     latest: u64,
 }
@@ -62,17 +61,15 @@ impl Devices {
     }
 
     fn find(&self, hash: u64, plan: &Plan, image: &Image<'_>) -> Option<&Device> {
-        let known = self.known.get(&hash)?.iter();
+        let known = self.known.get(&hash)?;
         let is_same =
             |((_, column), value): (&(String, usize), &Value)| match (image.cell(*column), value) {
                 (Cell::Int(found), Value::Int(known)) => found == *known,
                 (Cell::Text(found), Value::Text(known)) => found == &**known,
                 _ => false,
             };
-        let mut same = known.filter(|known| {
-            known.plan == plan.number && plan.device.iter().zip(&known.values).all(is_same)
-        });
-        same.next().map(|known| &known.device)
+        let is_it = known.plan == plan.number && plan.device.iter().zip(&known.values).all(is_same);
+        is_it.then_some(&known.device)
     }
 
     fn remember(&mut self, hash: u64, plan: &Plan, image: &Image<'_>, device: &mut Device) {
@@ -84,18 +81,20 @@ impl Devices {
         let Some(values) = plan.device.iter().map(value).collect() else {
             return;
         };
-        if self.count >= DEVICES_MAX {
+        if self.known.len() >= DEVICES_MAX {
             self.known.clear();
-            self.count = 0;
         }
-        self.count += 1;
+        if self.known.contains_key(&hash) {
+            return;
+        }
         self.latest += 1;
         device.number = Some(self.latest);
-        self.known.entry(hash).or_default().push(Known {
+        let known = Known {
             plan: plan.number,
             values,
             device: device.clone(),
-        });
+        };
+        self.known.insert(hash, known);
     }
 }
 

@@ -123,7 +123,7 @@ impl Applying<'_, '_> {
     /// Appends a row at `rows.device`.
     fn write(&mut self, image: &Image<'_>, time: i64) -> Result<(), String> {
         self.rows.key.clear();
-        write_key(image, self.rows.key);
+        write_key(self.plan, image, self.rows.key);
         let rows = &mut *self.rows;
         let lanes = &mut *rows.gathered;
         let at = lane(rows.device, lanes.len());
@@ -161,7 +161,7 @@ impl Applying<'_, '_> {
         }
         if let Ok(time) = self.place(before) {
             self.rows.key.clear();
-            write_key(before, self.rows.key);
+            write_key(self.plan, before, self.rows.key);
             let place = (self.plan.mapping, &*self.rows.device.path, time);
             self.rows.places.leave(place, self.rows.key);
         }
@@ -256,17 +256,15 @@ fn lane(device: &Device, lanes: usize) -> usize {
 }
 
 /// Appends a row's key as a JSON object, by column: [`dead_letters::key`], without a map for each row.
-fn write_key(image: &Image<'_>, out: &mut Vec<u8>) {
-    let schema = image.schema();
+fn write_key(plan: &Plan, image: &Image<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
-    for (at, &column) in schema.key.iter().enumerate() {
+    for (at, (name, column)) in plan.key.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
+        out.extend_from_slice(name);
         // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut *out, &*schema.columns[column].name);
-        out.push(b':');
-        let _ = match image.cell(column) {
+        let _ = match image.cell(*column) {
             Cell::Int(value) => serde_json::to_writer(&mut *out, &value),
             Cell::Text(value) => serde_json::to_writer(&mut *out, value),
             cell => serde_json::to_writer(&mut *out, &dead_letters::json(cell)),

@@ -2,6 +2,7 @@
 
 mod checks;
 mod delays;
+mod devices;
 mod duplicates;
 mod nodes;
 mod outages;
