@@ -1,7 +1,5 @@
 //! The sink by itself: a table's rows are read into memory as the engine's batches, and then written.
 
-use std::time::Instant;
-
 use headwater_core::batch::Batch;
 use headwater_core::key::KeyRange;
 use headwater_core::schema::TableName;
@@ -14,7 +12,7 @@ use headwater_mysql::schema::Selection;
 use headwater_mysql::{MysqlSource, Settings};
 use headwater_servers::{Error, Result};
 
-use crate::measure::cpu_of;
+use super::wire::Timed;
 
 /// Reads `bench.reading` into memory, and writes it to an IoTDB by the sink.
 #[derive(Debug, clap::Args)]
@@ -44,8 +42,7 @@ pub(crate) fn write(wanted: &Rows) -> Result<()> {
     // On a worker, as the engine's writer is.
     let done = runtime.spawn(async move {
         let batches = read(&source).await.map_err(failed)?;
-        let cpus = || [std::process::id(), server].map(cpu_of);
-        let (begin, before) = (Instant::now(), cpus());
+        let timed = Timed::begin(server);
         let mut sink = IotdbSink::new(options).map_err(failed)?;
         sink.open(None).await.map_err(failed)?;
         for batch in &batches {
@@ -54,16 +51,9 @@ pub(crate) fn write(wanted: &Rows) -> Result<()> {
         }
         let written = sink.write(&Batch::new(), Durability::Durable).await;
         written.map_err(failed)?;
-        let wall = begin.elapsed();
-        let [own, iotdb] = cpus();
-        let [own, iotdb] = [own - before[0], iotdb - before[1]];
+        timed.print();
         let rows: usize = batches.iter().map(Batch::len).sum();
-        println!(
-            "rows={rows}\nwrote_ms={}\ncpu_ms={}\niotdb_cpu_ms={}",
-            wall.as_millis(),
-            own.as_millis(),
-            iotdb.as_millis()
-        );
+        println!("rows={rows}");
         Ok(())
     });
     runtime.block_on(done).map_err(failed)?

@@ -283,6 +283,7 @@ impl Bench<'_> {
                 let mut command = Command::new(std::env::current_exe().map_err(failed)?);
                 command.args(["tablets", "--address", &address, "--recordings"]);
                 command.arg(self.recordings());
+                command.args(["--server", &self.iotdb.pid().unwrap_or(0).to_string()]);
                 command
             }
             Way::Java => {
@@ -325,15 +326,15 @@ impl Bench<'_> {
                     return Err(failed(format!("it says that it has read {rows} rows")));
                 }
             }
-            // Starting, and reading the rows into memory, are not what is compared.
-            Way::Sink => {
+            // Starting, and reading rows or calls into memory, are not what is compared.
+            Way::Sink | Way::Prepared => {
                 cost.wall = self.printed("wrote_ms")?;
                 cost.cpu = self.printed("cpu_ms")?;
                 cost.server_cpu = self.printed("iotdb_cpu_ms")?;
                 source_cpu = Duration::ZERO;
             }
             Way::Java => cost.wall = self.printed("wrote_ms")?,
-            Way::Prepared | Way::Dump => {}
+            Way::Dump => {}
         }
         self.check(expected)?;
         Ok(Spent { cost, source_cpu })

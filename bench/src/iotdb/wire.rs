@@ -7,8 +7,11 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 use headwater_servers::{Error, Result};
+
+use crate::measure::cpu_of;
 
 /// Says the calls of recordings again, each over a connection of its own.
 #[derive(Debug, clap::Args)]
@@ -19,6 +22,9 @@ pub(crate) struct Tablets {
     /// The folder of the recordings.
     #[arg(long)]
     recordings: PathBuf,
+    /// The process of the IoTDB, for its CPU.
+    #[arg(long)]
+    server: u32,
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -70,7 +76,7 @@ fn pass(client: TcpStream, server: &str, file: &Path) -> io::Result<()> {
     file.flush()
 }
 
-/// Reads the recordings, and then says them all at once.
+/// Reads the recordings, and then says them all at once. Prints how long that took, and the CPU of both sides meanwhile.
 pub(crate) fn replay(wanted: &Tablets) -> Result<()> {
     let mut recordings = Vec::new();
     for entry in fs::read_dir(&wanted.recordings).map_err(failed)? {
@@ -81,6 +87,7 @@ pub(crate) fn replay(wanted: &Tablets) -> Result<()> {
         }
     }
     let connections = recordings.len();
+    let timed = Timed::begin(wanted.server);
     let barrier = Arc::new(Barrier::new(connections));
     let saying: Vec<_> = recordings
         .into_iter()
@@ -99,7 +106,39 @@ pub(crate) fn replay(wanted: &Tablets) -> Result<()> {
             .map_err(|_| Error::new("a connection's thread panicked"))??;
     }
     println!("{count} calls over {connections} connections");
+    timed.print();
     Ok(())
+}
+
+/// The time and the CPU of the writing, without what went before it.
+pub(super) struct Timed {
+    server: u32,
+    begin: Instant,
+    cpus: [Duration; 2],
+}
+
+impl Timed {
+    pub(super) fn begin(server: u32) -> Self {
+        Self {
+            server,
+            begin: Instant::now(),
+            cpus: Self::cpus(server),
+        }
+    }
+
+    /// This process's, and the server's.
+    fn cpus(server: u32) -> [Duration; 2] {
+        [std::process::id(), server].map(cpu_of)
+    }
+
+    /// Prints them for the benchmark.
+    pub(super) fn print(&self) {
+        let (wall, cpus) = (self.begin.elapsed(), Self::cpus(self.server));
+        let [own, iotdb] = [cpus[0] - self.cpus[0], cpus[1] - self.cpus[1]];
+        println!("wrote_ms={}", wall.as_millis());
+        println!("cpu_ms={}", own.as_millis());
+        println!("iotdb_cpu_ms={}", iotdb.as_millis());
+    }
 }
 
 const OPEN: &str = "openSession";
