@@ -138,6 +138,15 @@ impl Conversion {
             }
             _ => {}
         }
+        self.push_any(cell, series_type, out)
+    }
+
+    fn push_any(
+        &self,
+        cell: Cell<'_>,
+        series_type: SeriesType,
+        out: &mut Values,
+    ) -> Result<bool, String> {
         if self.is_null(cell) {
             return Ok(false);
         }
