@@ -192,7 +192,12 @@ fn from_a_file_to_a_query_and_back_into_a_running_stream() {
     // Rows that came again would be counted again.
     let said = run_in(
         folder,
-        &["bootstrap", "orders", "--checkpoint", "folds.redb"],
+        &[
+            "bootstrap",
+            "folds_guide.orders",
+            "--checkpoint",
+            "folds.redb",
+        ],
     );
     assert!(
         said.code != 0 && said.err.contains("--rebuild-folds"),
