@@ -1,7 +1,7 @@
 //! A running stream, and what an operator does with it from another terminal or over HTTP.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -316,17 +316,27 @@ fn who_leaves_a_bootstrap_and_who_kills_its_run_are_told_that_it_goes_on() {
 
 /// Asks over HTTP with a token.
 pub(super) fn ask(port: u16, request: &str, token: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    try_ask(port, request, token, body).unwrap()
+}
+
+/// The same of a process that may have gone, or go meanwhile.
+pub(super) fn try_ask(
+    port: u16,
+    request: &str,
+    token: &str,
+    body: &str,
+) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     let request = format!(
         "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = (answer.split_once("\r\n\r\n")).ok_or(io::ErrorKind::UnexpectedEof)?;
     let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (code, body.to_owned())
+    Ok((code, body.to_owned()))
 }
 
 pub(super) fn free_port() -> u16 {

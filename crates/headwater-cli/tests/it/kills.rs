@@ -4,25 +4,30 @@
 //!
 //! A run has a seed, which a failure names: always the same one in CI, any in a soak; `HEADWATER_SEED` runs one again.
 
+mod door;
+mod operator;
 mod target;
 mod writers;
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwater_mysql::client::Connection;
 use headwater_mysql::config::ConnectOptions;
-use headwater_servers::{Flavor, Instance, Options};
-use headwater_testkit::oracle::{Delivery, History, Image, Keys, Oracle, from_json_lines};
+use headwater_servers::{Flavor, Instance, Options, Signal, send_signal};
+use headwater_testkit::oracle::{Delivery, History, Image, Keys, Kind, Oracle, from_json_lines};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use self::door::Door;
+use self::operator::Operator;
 use self::target::Target;
 use self::writers::{DEFINITIONS, TABLES, Writer, key_columns};
+use super::bootstrap::TOKEN;
 
 const DATABASE: &str = "kills";
 const WRITERS: u64 = 3;
@@ -43,7 +48,7 @@ struct Scene {
     readers: u32,
     /// Whether only rows that meet [`CONDITION`] are copied.
     bounded: bool,
-    /// Whether bootstraps of the running stream are asked for.
+    /// Whether an operator asks for bootstraps of the running stream, pauses, throttles, resumes and aborts them.
     bootstraps: bool,
     /// Whether the first processes stream one table only, and the next two.
     grows: bool,
@@ -78,14 +83,6 @@ impl Scene {
             kills,
             to_kafka: true,
             ..self
-        }
-    }
-
-    fn target(&self) -> Target {
-        if self.to_kafka {
-            Target::kafka()
-        } else {
-            Target::File
         }
     }
 
@@ -169,117 +166,157 @@ fn privileges(flavor: Flavor, grants: Grants) -> String {
     )
 }
 
-/// The program, started on the scene's server.
-fn headwater(
-    server: &Instance,
-    target: &Target,
-    folder: &Path,
-    scene: &Scene,
-    extra: &[&str],
-) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
-    command
-        .arg("run")
-        .arg(server.url("cdc", "", DATABASE))
-        .args(target.arguments(folder))
-        .args(["--readers", &scene.readers.to_string()])
-        .args(extra)
-        .env("HEADWATER_MYSQL_PASSWORD", "secret")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(
-            fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(folder.join("log"))
-                .unwrap(),
-        );
-    if scene.bounded {
-        for table in TABLES {
-            command.args(["--where", &format!("{table}:{CONDITION}")]);
-        }
-    }
-    command
+/// What a scene is played on.
+struct Stage {
+    server: Instance,
+    target: Target,
+    folder: tempfile::TempDir,
+    scene: Scene,
 }
 
-/// Starts the program and kills it, at a moment or a failpoint of the random numbers' choice.
-fn kill_once(
-    server: &Instance,
-    target: &Target,
-    folder: &Path,
-    scene: &Scene,
-    tables: &[&str],
-    random: &mut StdRng,
-) {
-    let mut command = headwater(server, target, folder, scene, tables);
-    if random.random_bool(0.4) {
-        let points = target.failpoints();
-        let point = points[random.random_range(0..points.len())];
-        let hit = if point == "cut.open" {
-            1
-        } else if point == "chunk.open" {
-            random.random_range(1..5)
-        } else {
-            random.random_range(1..12)
-        };
-        command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
+impl Stage {
+    /// The program, started on the scene's server.
+    fn headwater(&self, extra: &[&str]) -> Command {
+        let (scene, folder) = (&self.scene, self.folder.path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command
+            .arg("run")
+            .arg(self.server.url("cdc", "", DATABASE))
+            .args(self.target.arguments(folder))
+            .args(["--readers", &scene.readers.to_string()])
+            .args(extra)
+            .env("HEADWATER_MYSQL_PASSWORD", "secret")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(
+                fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(folder.join("log"))
+                    .unwrap(),
+            );
+        if scene.bounded {
+            for table in TABLES {
+                command.args(["--where", &format!("{table}:{CONDITION}")]);
+            }
+        }
+        if scene.bootstraps && scene.to_kafka {
+            command.args(["--http", "127.0.0.1:0"]);
+            command.env("HEADWATER_HTTP_TOKEN", TOKEN);
+        }
+        command
     }
-    let mut child = command.spawn().unwrap();
-    let life_ms = random.random_range(60..target.life_ms_max());
-    let until = std::time::Instant::now() + Duration::from_millis(life_ms);
-    if scene.bootstraps && random.random_bool(0.7) {
-        // It may well come too early, or too late.
-        bootstrap(folder, &["--detach"]);
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
-    while std::time::Instant::now() < until {
-        if child.try_wait().unwrap().is_some() {
-            return;
+
+    /// All the processes that are killed, and one more in which the operator does what it did not come to.
+    fn kill_all(&self, mut operator: Option<&mut Operator>, random: &mut StdRng) {
+        for kills in 0..self.scene.kills {
+            let tables = self.scene.tables(kills);
+            self.kill_once(tables, operator.as_deref_mut(), random);
+        }
+        if let Some(operator) = operator {
+            self.kill_after(|door| operator.work_through(door));
+        }
+    }
+
+    /// Starts the program and kills it, at a moment or a failpoint of the random numbers' choice.
+    fn kill_once(&self, tables: &[&str], operator: Option<&mut Operator>, random: &mut StdRng) {
+        let mut command = self.headwater(tables);
+        if random.random_bool(0.4) {
+            let points = self.target.failpoints();
+            let point = points[random.random_range(0..points.len())];
+            let hit = if point == "cut.open" {
+                1
+            } else if point == "chunk.open" {
+                random.random_range(1..5)
+            } else {
+                random.random_range(1..12)
+            };
+            command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
+        }
+        let life = Duration::from_millis(random.random_range(60..self.target.life_ms_max()));
+        let door = Door::of(&self.target, self.folder.path());
+        let mut child = command.spawn().unwrap();
+        let over = AtomicBool::new(false);
+        let status = std::thread::scope(|scope| {
+            let working = operator.map(|operator| scope.spawn(|| operator.work(&door, &over)));
+            let status = end_within(&mut child, life);
+            over.store(true, Ordering::Relaxed);
+            if let Some(Err(panic)) = working.map(std::thread::ScopedJoinHandle::join) {
+                std::panic::resume_unwind(panic);
+            }
+            status
+        });
+        // It may find a server that is slow (3), and nothing else.
+        assert!(
+            status.signal().is_some() || status.code() == Some(3),
+            "it ended by itself: {status}\n{}",
+            self.log()
+        );
+    }
+
+    /// Starts the program, has something done to it, and kills it.
+    fn kill_after<T>(&self, work: impl FnOnce(&Door) -> T) -> T {
+        self.while_it_runs(work, Signal::Kill)
+    }
+
+    /// Starts the program, has something done to it, and ends it.
+    fn while_it_runs<T>(&self, work: impl FnOnce(&Door) -> T, signal: Signal) -> T {
+        let door = Door::of(&self.target, self.folder.path());
+        let mut child = Ended(self.headwater(&[]).spawn().unwrap());
+        let done = work(&door);
+        send_signal(child.0.id(), signal).unwrap();
+        let status = child.0.wait().unwrap();
+        let is_right = status.success() || status.signal() == Some(9);
+        assert!(is_right, "{status}\n{}", self.log());
+        done
+    }
+
+    /// Nobody writes any more: what is open is ended, and one whole bootstrap is asked for, which is paused, outlives a kill, and
+    /// goes on to its end. Gives the comment of its events.
+    fn bootstrap_whole(&self, operator: &mut Operator) -> String {
+        let (id, comment) = self.kill_after(|door| {
+            operator.end_all(door);
+            operator.begin_whole(door)
+        });
+        self.while_it_runs(|door| operator.end_whole(door, id), Signal::Terminate);
+        comment
+    }
+}
+
+impl Drop for Stage {
+    #[allow(clippy::print_stderr, reason = "a failed test says what it can")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the processes said last:\n{}", tail(&self.log()));
+        }
+    }
+}
+
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Lets a process end by itself, or kills it when its time is over.
+fn end_within(child: &mut Child, life: Duration) -> ExitStatus {
+    let until = Instant::now() + life;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-/// Asks for all tables. Says whether that went well.
-fn bootstrap(folder: &Path, extra: &[&str]) -> bool {
-    let asked = Command::new(env!("CARGO_BIN_EXE_headwater"))
-        .args(["bootstrap", "*.*", "--checkpoint"])
-        .arg(folder.join("kills.checkpoint"))
-        .args(extra)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    asked.unwrap().success()
-}
-
-/// Nobody writes any more: one whole bootstrap, asked for and waited for, gives every row as it is.
-fn bootstrap_whole(server: &Instance, folder: &Path, scene: &Scene) -> Vec<String> {
-    let events = folder.join("events.jsonl");
-    let before = fs::read_to_string(&events).unwrap().len();
-    let mut streaming = headwater(server, &Target::File, folder, scene, &[])
-        .spawn()
-        .unwrap();
-    let mut tries = 0;
-    while !bootstrap(folder, &[]) {
-        tries += 1;
-        assert!(
-            tries < 200 && streaming.try_wait().unwrap().is_none(),
-            "no bootstrap in {tries} tries"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let ended = Command::new("kill")
-        .args(["-TERM", &streaming.id().to_string()])
-        .status();
-    assert!(ended.unwrap().success() && streaming.wait().unwrap().success());
-    let text = fs::read_to_string(&events).unwrap();
-    text.get(before..)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    child.wait().unwrap()
 }
 
 fn oracle(scene: &Scene, history: History) -> Oracle {
@@ -310,7 +347,6 @@ fn keys() -> Keys {
 
 async fn play(scene: Scene) {
     let seed = seed();
-    let folder = tempfile::tempdir().unwrap();
     let server = prepare(&scene);
     let options = ConnectOptions::from_url(&server.url("root", "", DATABASE)).unwrap();
 
@@ -332,13 +368,16 @@ async fn play(scene: Scene) {
         .collect();
 
     let mut random = StdRng::seed_from_u64(seed);
-    let (server, target, folder, scene) = tokio::task::spawn_blocking(move || {
-        let target = scene.target();
-        for kills in 0..scene.kills {
-            let tables = scene.tables(kills);
-            kill_once(&server, &target, folder.path(), &scene, tables, &mut random);
-        }
-        (server, target, folder, scene)
+    let mut operator = scene.bootstraps.then(|| Operator::new(seed));
+    let stage = Stage {
+        server,
+        target: Target::of(scene.to_kafka),
+        folder: tempfile::tempdir().unwrap(),
+        scene,
+    };
+    let (stage, mut operator) = tokio::task::spawn_blocking(move || {
+        stage.kill_all(operator.as_mut(), &mut random);
+        (stage, operator)
     })
     .await
     .unwrap();
@@ -353,30 +392,27 @@ async fn play(scene: Scene) {
             history.push(position, event);
         }
     }
-    let (status, text, folder, scene, last) = tokio::task::spawn_blocking(move || {
-        let until = &["--until", "now"];
-        let status = headwater(&server, &target, folder.path(), &scene, until)
-            .status()
-            .unwrap();
-        let text = target.events(folder.path());
-        let last = (scene.bootstraps && status.success())
-            .then(|| bootstrap_whole(&server, folder.path(), &scene));
-        (status, text, folder, scene, last)
+    let (stage, whole) = tokio::task::spawn_blocking(move || {
+        let status = stage.headwater(&["--until", "now"]).status().unwrap();
+        let log = stage.log();
+        assert!(status.success(), "seed {seed}: the last run failed\n{log}");
+        let operator = operator.as_mut();
+        let whole = operator.map(|operator| stage.bootstrap_whole(operator));
+        (stage, whole)
     })
     .await
     .unwrap();
-    let log = fs::read_to_string(folder.path().join("log")).unwrap();
-    assert!(status.success(), "seed {seed}: the last run failed\n{log}");
-    let oracle = oracle(&scene, history);
-    if let Some(last) = last {
-        every_row_came(seed, &last, &keys, &expected);
+    let (text, log) = (stage.target.events(stage.folder.path()), stage.log());
+    assert!(!log.contains("panicked at"), "seed {seed}:\n{log}");
+    if let Some(comment) = whole {
+        every_row_came_once(seed, &text, &comment, &keys, &expected);
     }
     let told = Told {
         text: &text,
         log: &log,
-        delivery: scene.delivery(),
+        delivery: stage.scene.delivery(),
     };
-    judge(seed, &told, &oracle, &keys, expected);
+    judge(seed, &told, &oracle(&stage.scene, history), &keys, expected);
 }
 
 /// What a scene left behind, and what its events promise.
@@ -386,28 +422,43 @@ struct Told<'a> {
     delivery: Delivery,
 }
 
-fn every_row_came(seed: u64, lines: &[String], keys: &Keys, expected: &[(String, Image)]) {
-    let events = from_json_lines(&lines.join("\n"), keys).unwrap();
-    for (table, image) in expected {
-        let name = format!("{DATABASE}.{table}");
-        let mut events = events.iter();
-        let came = events.any(|event| event.table == name && event.after.as_ref() == Some(image));
-        assert!(came, "seed {seed}: not bootstrapped: {table} {image:?}");
+/// The events of one bootstrap are the rows as they are, each once.
+fn every_row_came_once(
+    seed: u64,
+    text: &str,
+    comment: &str,
+    keys: &Keys,
+    expected: &[(String, Image)],
+) {
+    let mark = format!("\"comment\":\"{comment}\"");
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(&mark)).collect();
+    let mut came = Vec::new();
+    for event in from_json_lines(&lines.join("\n"), keys).unwrap() {
+        assert_eq!(event.kind, Kind::Bootstrap, "seed {seed}: {event:?}");
+        came.push((event.table, event.after.unwrap()));
     }
+    let named = |(table, image): &(String, Image)| (format!("{DATABASE}.{table}"), image.clone());
+    let mut expected: Vec<_> = expected.iter().map(named).collect();
+    came.sort();
+    expected.sort();
+    for row in &expected {
+        let missing = came.binary_search(row).is_err();
+        assert!(!missing, "seed {seed}: not bootstrapped: {row:?}");
+    }
+    for two in came.windows(2) {
+        assert_ne!(two[0], two[1], "seed {seed}: bootstrapped twice");
+    }
+    assert_eq!(came.len(), expected.len(), "seed {seed}: rows too much");
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 fn judge(seed: u64, told: &Told<'_>, oracle: &Oracle, keys: &Keys, expected: Vec<(String, Image)>) {
-    let tail = || {
-        told.log
-            .lines()
-            .rev()
-            .take(60)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
+    let tail = || tail(told.log);
     let events = from_json_lines(told.text, keys)
         .unwrap_or_else(|violation| panic!("seed {seed}: {violation}\n{}", tail()));
     let mut tables: std::collections::BTreeMap<String, Vec<_>> =
@@ -464,6 +515,9 @@ scenes! {
     tables_added_to_a_stream_that_is_killed_are_copied_to_kafka, soak_added_tables_kafka: Scene::new(Flavor::MariaDb118, Grants::All).grows().into_kafka(8);
     bootstraps_of_a_stream_that_is_killed_are_right_on_mariadb_10_11, soak_bootstraps_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).with_bootstraps();
     bootstraps_of_a_stream_that_is_killed_are_right_on_mariadb_11_8, soak_bootstraps_mariadb_11_8: Scene::new(Flavor::MariaDb118, Grants::NoLock).with_bootstraps();
+    bootstraps_into_kafka_are_right_on_mariadb_10_11, soak_bootstraps_kafka_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).with_bootstraps().into_kafka(4);
+    bootstraps_into_kafka_are_right_on_mariadb_11_8, soak_bootstraps_kafka_mariadb_11_8: Scene::new(Flavor::MariaDb118, Grants::All).with_bootstraps().into_kafka(4);
+    bootstraps_into_kafka_are_right_on_mysql_9_7, soak_bootstraps_kafka_mysql_9_7: Scene::new(Flavor::MySql97, Grants::NoLock).with_bootstraps().into_kafka(4);
     bootstraps_of_a_stream_that_is_killed_are_right_on_mysql_9_7, soak_bootstraps_mysql_9_7: Scene::new(Flavor::MySql97, Grants::NoLock).with_bootstraps();
     kills_lose_and_repeat_nothing_on_mariadb_10_11, soak_kills_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::All);
     kills_lose_and_repeat_nothing_on_mariadb_11_8, soak_kills_mariadb_11_8: Scene::new(Flavor::MariaDb118, Grants::All);

@@ -24,7 +24,11 @@ pub(super) enum Target {
 }
 
 impl Target {
-    pub(super) fn kafka() -> Self {
+    pub(super) fn of(to_kafka: bool) -> Self {
+        if to_kafka { Self::kafka() } else { Self::File }
+    }
+
+    fn kafka() -> Self {
         let options = KafkaOptions::with(&[&format!("num.partitions={PARTITIONS}")]);
         Self::Kafka(Box::new(Kafka::start(&options).unwrap()))
     }
@@ -60,7 +64,12 @@ impl Target {
                 "chunk.open",
             ],
             // Everything is acknowledged and nothing committed; committed, and nobody knows.
-            Self::Kafka(_) => &["kafka.acknowledged", "kafka.committed", "cut.open"],
+            Self::Kafka(_) => &[
+                "kafka.acknowledged",
+                "kafka.committed",
+                "cut.open",
+                "chunk.open",
+            ],
         }
     }
 
