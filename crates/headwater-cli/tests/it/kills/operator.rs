@@ -1,7 +1,7 @@
 //! An operator who asks for bootstraps of a run that is killed again and again, pauses, throttles, resumes and aborts them at
 //! random, and holds the run to what it answered: a command that was answered outlives every kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use super::{CONDITION, DATABASE};
 const OPEN_MAX: usize = 4;
 /// So many that are over stay listed: of more, the oldest are forgotten.
 const LISTED_MIN: usize = 100;
+/// Rows that must be out by them while writers write.
+const ROWS_MIN: u64 = 2_500;
 /// Only a machine that stands still takes longer.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -48,13 +50,17 @@ struct Listed {
     id: u64,
     state: String,
     rows: u64,
+    is_amid_a_table: bool,
 }
 
 impl Listed {
     fn of(view: &Value) -> Self {
         let state = view["state"].as_str().unwrap().to_owned();
         assert_ne!(state, "failed", "nothing is wrong with any table: {view}");
+        let is_amid = |table: &Value| table["done"] == false && table["rows"] != 0;
+        let mut tables = view["tables"].as_array().unwrap().iter();
         Self {
+            is_amid_a_table: tables.any(is_amid),
             id: view["id"].as_u64().unwrap(),
             state,
             rows: view["rows"].as_u64().unwrap(),
@@ -81,6 +87,10 @@ pub(super) struct Operator {
     answered: Answered,
     comments: u32,
     last: Option<Vec<String>>,
+    /// Rows that were out of each.
+    rows: BTreeMap<u64, u64>,
+    /// Those that came to their end.
+    done: BTreeSet<u64>,
     life: Life,
 }
 
@@ -92,11 +102,13 @@ impl Operator {
             answered: Answered::default(),
             comments: 0,
             last: None,
+            rows: BTreeMap::new(),
+            done: BTreeSet::new(),
             life: Life::default(),
         }
     }
 
-    /// Whether every command has had its effect at least once. Without that a scene proves nothing.
+    /// Whether every command has had its effect more than once, and rows came. Without that a scene proves nothing.
     pub(super) fn has_done_everything(&self) -> bool {
         let Answered {
             asked,
@@ -106,9 +118,10 @@ impl Operator {
             throttled,
             aborted,
         } = self.answered;
-        [asked, asked_again, paused, resumed, throttled, aborted]
-            .iter()
-            .all(|count| *count > 0)
+        let counts = [asked, asked_again, paused, resumed, throttled, aborted];
+        counts.iter().all(|count| *count > 1)
+            && !self.done.is_empty()
+            && self.rows.values().sum::<u64>() >= ROWS_MIN
     }
 
     /// Does one thing after the other to a process until it is `over`.
@@ -156,12 +169,12 @@ impl Operator {
     }
 
     fn rate(&mut self) -> u64 {
-        *[100, 400, 2_000].choose(&mut self.random).unwrap()
+        *[200, 1_000, 4_000].choose(&mut self.random).unwrap()
     }
 
     fn ask_for_some(&mut self, door: &Door) {
         let table = |name: &&str| format!("{DATABASE}.{name}");
-        let again = self.last.clone().filter(|_| self.random.random_bool(0.3));
+        let again = self.last.clone().filter(|_| self.random.random_bool(0.4));
         let is_again = again.is_some();
         let tables = again.unwrap_or_else(|| match self.random.random_range(0..4) {
             0 => vec!["*.*".to_owned()],
@@ -313,6 +326,12 @@ impl Operator {
             let rows = still.get(&one.id).copied().unwrap_or(one.rows);
             assert_eq!(one.rows, rows, "read while it was paused: {one:?}");
         }
+        for one in &list {
+            self.rows.insert(one.id, one.rows);
+            if one.state == "done" {
+                self.done.insert(one.id);
+            }
+        }
         Some(list)
     }
 
@@ -347,32 +366,45 @@ impl Operator {
         self.resume(door, id);
     }
 
-    /// Asks for everything, and pauses that when a part is out. Gives its number and the comment of its events.
+    /// Asks for everything, and pauses that amid a table. Gives its number and the comment of its events.
     pub(super) fn begin_whole(&mut self, door: &Door) -> (u64, String) {
         for rate in [1_000, 400, 100] {
-            let all = vec!["*.*".to_owned()];
-            let asked = || self.ask(door, all.clone(), None, Some(rate));
+            let asked = || self.ask(door, vec!["*.*".to_owned()], None, Some(rate));
             let (id, comment) = until("it is asked for", asked);
-            until("a part is out", || {
-                let one = self.find(door, id);
-                (one.rows > 0 || one.is_over()).then_some(())
-            });
-            if self.pause(door, id) {
-                return (id, comment);
+            let mut rows = 0;
+            loop {
+                rows = until("more is out", || {
+                    let one = self.find(door, id);
+                    (one.rows > rows || one.is_over()).then_some(one.rows)
+                });
+                if !self.pause(door, id) {
+                    break;
+                }
+                if self.find(door, id).is_amid_a_table {
+                    return (id, comment);
+                }
+                self.resume(door, id);
             }
         }
-        panic!("a bootstrap was over each time before it could be paused");
+        panic!("a bootstrap was over each time before it could be paused amid a table");
     }
 
     /// Lets it go on in another process, to its end.
     pub(super) fn end_whole(&mut self, door: &Door, id: u64) {
         self.life = Life::default();
         assert_eq!(self.find(door, id).state, "paused");
+        // Another one goes past it, while it stands still.
+        let one = vec![format!("{DATABASE}.{}", TABLES[0])];
+        let asked = || self.ask(door, one.clone(), None, None);
+        let (other, _) = until("another is asked for", asked);
+        self.await_end(door, other);
         self.go_on(door, id);
-        until("the whole bootstrap is done", || {
-            let one = self.find(door, id);
-            assert_ne!(one.state, "aborted");
-            one.is_over().then_some(())
+        self.await_end(door, id);
+    }
+
+    fn await_end(&mut self, door: &Door, id: u64) {
+        until("it is done", || {
+            (self.find(door, id).state == "done").then_some(())
         });
     }
 }
