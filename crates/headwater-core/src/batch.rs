@@ -40,7 +40,8 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// Whether it belongs to a snapshot, and to no transaction of the log.
-    const fn is_bootstrap(self) -> bool {
+    #[must_use]
+    pub const fn is_bootstrap(self) -> bool {
         matches!(
             self,
             Self::Bootstrap | Self::BootstrapStart | Self::BootstrapComplete

@@ -25,6 +25,8 @@ pub(crate) struct Records {
     pub(crate) headers: Vec<(&'static str, Range<usize>)>,
     /// The names of the topics. Shared with the encoder, which adds to its own.
     pub(crate) topics: Arc<Vec<Arc<str>>>,
+    /// Rows of a bootstrap beside a stream: they leave room for the stream's changes.
+    pub(crate) beside_stream: bool,
 }
 
 impl Records {

@@ -84,6 +84,13 @@ const LONG_WAIT_TURN: Duration = Duration::from_millis(10);
 /// Reports looked at in one turn. One holds many records.
 const REPORTS_PER_TURN: usize = 64;
 
+/// What may be on its way to the brokers when rows of a bootstrap beside a stream are handed over. Changes of the stream wait
+/// behind it, and behind no more; the client's whole queue (`buffer_bytes_max`) would be a third of a second of it.
+const BESIDE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Such records that are handed over before it is looked again.
+const BESIDE_TURN: usize = 64;
+
 struct Worker {
     options: KafkaOptions,
     failpoints: Failpoints,
@@ -259,7 +266,11 @@ impl Worker {
                 .map_err(|cause| error::call("beginning a transaction", &cause))?;
             self.in_transaction = true;
         }
+        let beside_max = records_beside_max(records);
         for (number, record) in records.list.iter().enumerate() {
+            if records.beside_stream && number % BESIDE_TURN == 0 {
+                self.await_room(producer, beside_max)?;
+            }
             self.hand_over_one(producer, records, record)?;
             if number % 1_024 == 1_023 {
                 serve(producer);
@@ -267,6 +278,18 @@ impl Worker {
         }
         serve(producer);
         check(producer)
+    }
+
+    /// Waits until at most so many records are on their way.
+    fn await_room(&self, producer: &Producer, records_max: usize) -> Result<()> {
+        let mut patience = self.patience(producer);
+        while usize::try_from(producer.in_flight_count()).unwrap_or(0) > records_max {
+            patience.wait();
+            serve(producer);
+            check(producer)?;
+            patience.check(producer)?;
+        }
+        Ok(())
     }
 
     /// Hands one record over; waits while the client's queue is full: this is the sink's bound of memory.
@@ -332,6 +355,12 @@ impl Worker {
         self.in_transaction = false;
         self.failpoints.hit("kafka.committed")
     }
+}
+
+/// About how many records like these are as large as what may be on its way of a bootstrap beside a stream.
+fn records_beside_max(records: &Records) -> usize {
+    let bytes = records.bytes.len() / records.list.len().max(1);
+    BESIDE_BYTES_MAX / bytes.max(1)
 }
 
 /// The client's own bound of a batch.

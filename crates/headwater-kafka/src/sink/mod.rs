@@ -37,6 +37,8 @@ pub struct KafkaSink {
     sent: Option<oneshot::Receiver<Result<Records>>>,
     /// An empty run with its memory.
     spare: Records,
+    /// Changes of the log have come since the sink was opened: whatever is copied is copied beside them.
+    streams: bool,
 }
 
 impl KafkaSink {
@@ -54,6 +56,7 @@ impl KafkaSink {
             is_given_up: Arc::default(),
             sent: None,
             spare: Records::default(),
+            streams: false,
         })
     }
 
@@ -114,6 +117,9 @@ impl KafkaSink {
                     .encode(row, route, &self.options, &mut records)?;
             }
         }
+        let is_copied = batch.rows().all(|row| row.kind().is_bootstrap());
+        self.streams |= !is_copied;
+        records.beside_stream = self.streams && is_copied;
         self.settle().await?;
         if records.is_empty() {
             return Ok(());

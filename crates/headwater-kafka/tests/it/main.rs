@@ -11,6 +11,7 @@ mod exactly_once;
 mod outages;
 mod records;
 mod refusals;
+mod room;
 mod secure;
 mod soak;
 mod support;
