@@ -113,6 +113,9 @@ pub(super) struct Chunk<'a, P> {
     reading: Option<Reading<'a, P>>,
     /// Its rows, once they are read.
     pub(super) filled: Option<Box<Filled<P>>>,
+    /// The stream has passed all that its view could see, so that it may go out at any boundary; and since then so many
+    /// batches.
+    pub(super) due: Option<u32>,
     noted: Noted,
 }
 
@@ -123,6 +126,7 @@ impl<'a, P: Clone + Send + Sync + 'a> Chunk<'a, P> {
             reading: Some(Box::pin(read(source, wanted.clone()))),
             wanted,
             filled: None,
+            due: None,
             noted: Noted::default(),
         }
     }

@@ -1,5 +1,6 @@
-//! The log for good, with bootstraps beside it: a chunk is read while the stream flows, and goes out at the first boundary
-//! of the log that lies behind all that its view could see. So are tables copied that came into a running stream.
+//! The log for good, with bootstraps beside it: a chunk is read while the stream flows, and goes out at a boundary of the log
+//! that lies behind all that its view could see: the first at which nothing waits to be written, so that changes go first and
+//! wait behind one chunk at most. So are tables copied that came into a running stream.
 
 use std::time::Duration;
 
@@ -20,13 +21,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::position::Position;
 use crate::progress::{Phase, Progress};
 use crate::schema::TableName;
-use crate::source::{LiveSource, Source, TableInfo};
+use crate::source::{LiveSource, LiveStep, Source, TableInfo};
 
 /// How long a chunk should take to be read: its rows are counted so.
 const CHUNK_TIME: Duration = Duration::from_millis(100);
 /// Rows of the first chunk, and of the smallest.
 const CHUNK_ROWS_FIRST: u64 = 1_000;
 const CHUNK_ROWS_MIN: u64 = 50;
+/// Rows of a chunk beside the stream, at most: changes wait for no more than one.
+const CHUNK_ROWS_BESIDE_MAX: u64 = 5_000;
+/// Batches of the log that go past a chunk which may go out, at most: its turn comes, however much is written.
+const PASSED_MAX: u32 = 16;
 /// Waits between tries of a chunk that could not be read.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -80,6 +85,7 @@ impl Pace {
         } else if took > CHUNK_TIME * 2 {
             self.rows /= 2;
         }
+        let rows_max = rows_max.min(CHUNK_ROWS_BESIDE_MAX);
         let rows_max = limits
             .rows_per_s
             .map_or(rows_max, |rows| rows_max.min(rows / 4));
@@ -96,6 +102,22 @@ impl Pace {
     }
 }
 
+/// What comes next while the log is followed.
+enum Next<P> {
+    /// The run is to end.
+    Stop,
+    /// A chunk was read, or could not be.
+    Read(Result<Read<P>>),
+    /// Something was done to a bootstrap.
+    Command,
+    /// What is to be read may be another.
+    Again,
+    /// The log said something.
+    Log(LiveStep<P>, Batch),
+    /// A chunk is due, and nothing waits to be written.
+    Room,
+}
+
 impl<'a, S: Source> Attempt<'a, S> {
     /// Follows the log to the end of the run; none when a table is to be read at a cut of its own first.
     pub(super) async fn follow(&mut self) -> Result<Option<Ended>> {
@@ -109,7 +131,6 @@ impl<'a, S: Source> Attempt<'a, S> {
         }
         self.open_live().await?;
         self.set_target(until.clone());
-        let bootstraps = self.bootstraps.clone();
         let mut pace = Pace::new();
         let mut load = LoadWatch::new(self.shared.options.load_interval, self.shared.progress);
         let mut chunk: Option<Chunk<'a, S::Position>> = None;
@@ -118,30 +139,30 @@ impl<'a, S: Source> Attempt<'a, S> {
                 let wanted = self.next_chunk(&mut pace, &mut load);
                 chunk = wanted.map(|wanted| Chunk::begin(self.shared.source, wanted));
             }
-            let mut batch = self.writer.pool.take();
-            let live = super::stream::opened(&mut self.live)?;
             let not_before = chunk.is_none().then_some(pace.not_before);
-            let step = tokio::select! {
-                biased;
-                () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
-                () = self.writer.gone() => return Err(super::writer::writer_gone()),
-                read = read(&mut chunk) => {
-                    self.writer.pool.give(batch);
+            let (step, batch) = match self.next(&mut chunk, &mut load, not_before).await? {
+                Next::Stop => return Ok(Some(Ended::Stopped)),
+                Next::Again => continue,
+                Next::Read(read) => {
                     if !self.take_read(read, &mut chunk, &mut pace).await? {
                         return Ok(None);
                     }
                     continue;
                 }
-                () = bootstraps.woken.notified() => {
-                    self.writer.pool.give(batch);
+                Next::Command => {
                     self.drop_aborted(&mut chunk, until.as_ref());
                     continue;
                 }
-                () = load.changed(not_before) => {
-                    self.writer.pool.give(batch);
+                Next::Room => {
+                    if let Some(due) = chunk.take()
+                        && self.emit(due, &mut pace).await? == Ended::Stopped
+                    {
+                        return Ok(Some(Ended::Stopped));
+                    }
+                    self.set_target(until.clone());
                     continue;
                 }
-                step = live.next(&mut batch) => step?,
+                Next::Log(step, batch) => (step, batch),
             };
             self.show(&batch, &mut chunk, &mut pace, until.as_ref())
                 .await?;
@@ -153,18 +174,46 @@ impl<'a, S: Source> Attempt<'a, S> {
                 self.set_target(until.clone());
                 continue;
             }
+            if let Some(passed) = chunk.as_mut().and_then(|chunk| chunk.due.as_mut()) {
+                *passed += 1;
+            }
             if !reached {
                 continue;
             }
-            if let Some(read) = chunk.take_if(|chunk| chunk.filled.is_some()) {
-                if self.emit(read, &mut pace).await? == Ended::Stopped {
-                    return Ok(Some(Ended::Stopped));
-                }
+            if let Some(open) = chunk.as_mut().filter(|chunk| chunk.filled.is_some()) {
+                open.due.get_or_insert(0);
                 self.set_target(until.clone());
             } else if until.is_some() {
                 return Ok(Some(Ended::Complete));
             }
         }
+    }
+
+    /// Waits for whatever comes next.
+    async fn next(
+        &mut self,
+        chunk: &mut Option<Chunk<'a, S::Position>>,
+        load: &mut LoadWatch<'a>,
+        not_before: Option<Instant>,
+    ) -> Result<Next<S::Position>> {
+        let due = (chunk.as_ref())
+            .and_then(|chunk| chunk.due)
+            .filter(|_| self.boundary().is_some());
+        let log_goes_first = due.is_none_or(|passed| passed < PASSED_MAX);
+        let mut batch = self.writer.pool.take();
+        let live = super::stream::opened(&mut self.live)?;
+        let next = tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Next::Stop,
+            () = self.writer.gone() => return Err(super::writer::writer_gone()),
+            read = read(chunk) => Next::Read(read),
+            () = self.bootstraps.woken.notified() => Next::Command,
+            () = load.changed(not_before) => Next::Again,
+            step = live.next(&mut batch), if log_goes_first => return Ok(Next::Log(step?, batch)),
+            idle = self.writer.idle(), if due.is_some() => idle.map(|()| Next::Room)?,
+        };
+        self.writer.pool.give(batch);
+        Ok(next)
     }
 
     /// Shows the open chunk what the stream is about to emit.

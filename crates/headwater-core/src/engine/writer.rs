@@ -108,6 +108,12 @@ impl<P: Position> WriterHandle<P> {
         Ok(())
     }
 
+    /// Resolves when nothing waits to be written. Cancel-safe.
+    pub(super) async fn idle(&self) -> Result<()> {
+        let places = self.work.reserve_many(QUEUE_BATCHES).await;
+        places.map(drop).map_err(|_| writer_gone())
+    }
+
     /// Resolves when the writer has ended, which it does by itself only after a failure, or where it lost its patience.
     pub(super) async fn gone(&self) {
         self.work.closed().await;

@@ -206,3 +206,20 @@ async fn a_writer_that_fails_ends_only_when_its_last_checkpoint_is_stored() {
         "what failed is not stored"
     );
 }
+
+#[tokio::test]
+async fn a_writer_is_idle_once_nothing_waits_for_it() {
+    let scene = scene(LONG, u32::MAX);
+    // One thread: the writer runs only where this waits.
+    scene.write(1).await;
+    {
+        let mut idle = std::pin::pin!(scene.handle.idle());
+        let mut once = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(idle.as_mut().poll(&mut once).is_pending());
+        let waited = tokio::time::timeout(LONG, idle).await;
+        waited.expect("the writer stands still").unwrap();
+    }
+    scene.let_go.send(()).unwrap();
+    drop(scene.handle);
+    scene.writing.await.unwrap().unwrap();
+}
