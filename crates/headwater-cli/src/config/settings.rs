@@ -347,22 +347,8 @@ impl Settings {
             .checkpoint
             .clone()
             .or_else(|| file.checkpoint.clone());
-        if checkpoint.is_some() && sink == SinkChoice::Folds {
-            return Err(misused(
-                "folds keep the checkpoint in their store, and a checkpoint file is named, too",
-                "leave out --checkpoint (`checkpoint`)",
-            )
-            .into());
-        }
-        if checkpoint.is_some()
-            && let Some(kafka) = &kafka
-            && kafka.exactly_once.is_some()
-        {
-            return Err(misused(
-                "with `exactly_once` the checkpoint is kept in Kafka, and a checkpoint file is named, too",
-                "leave out --checkpoint (`checkpoint`); the `transactional_id` is what names the run",
-            )
-            .into());
+        if checkpoint.is_some() {
+            refuse_a_second_checkpoint(&sink, kafka.as_ref())?;
         }
         let conditions = copying.map_or(&[][..], |copying| &copying.conditions);
         let checkpoint_interval = checkpoint_interval(file, kafka.as_ref())?;
@@ -547,6 +533,23 @@ fn start_at(text: &str) -> Result<StartAt> {
                 error.hint_text().unwrap_or_default().to_owned(),
             )
         })
+}
+
+/// Where the target keeps the checkpoint, a file would be a second one.
+fn refuse_a_second_checkpoint(sink: &SinkChoice, kafka: Option<&KafkaOptions>) -> Result<()> {
+    if *sink == SinkChoice::Folds {
+        return Err(misused(
+            "folds keep the checkpoint in their store, and a checkpoint file is named, too",
+            "leave out --checkpoint (`checkpoint`)",
+        ));
+    }
+    if kafka.is_some_and(|kafka| kafka.exactly_once.is_some()) {
+        return Err(misused(
+            "with `exactly_once` the checkpoint is kept in Kafka, and a checkpoint file is named, too",
+            "leave out --checkpoint (`checkpoint`); the `transactional_id` is what names the run",
+        ));
+    }
+    Ok(())
 }
 
 /// How often progress is saved.

@@ -147,6 +147,15 @@ fn from_a_file_to_a_query_and_back_into_a_running_stream() {
     assert_eq!(top["answers"][0]["key"], "42");
     assert!(top["includes"]["position"].is_object(), "{top}");
 
+    live_changes_are_folded_and_asked_for(name, folder);
+
+    // Killed or stopped, the next run goes on, and counts nothing twice.
+    assert_eq!(run_to_now(folder, &[]).code, 0);
+    assert_eq!(value(folder, &["orders"]), 3);
+}
+
+/// What happens while a run follows the log, over its socket and over HTTP.
+fn live_changes_are_folded_and_asked_for(name: &str, folder: &Path) {
     // Live: paid becomes refunded and is taken back, an order moves to another customer and another day, one goes.
     let port = free_port();
     let running = Running::start(folder, &["--http", &port.to_string()]);
@@ -162,8 +171,13 @@ fn from_a_file_to_a_query_and_back_into_a_running_stream() {
     wait(folder, "the changes are folded", || {
         value(folder, &["orders"]) == 3
     });
+    let november = ["--from", "2026-11-01", "--to", "2026-11-20"];
+    let of_42 = query(
+        folder,
+        &[&["revenue", "--key", "42"], &november[..]].concat(),
+    );
     assert_eq!(
-        of_42(&[])["answers"][0],
+        of_42["answers"][0],
         json!({ "key": "42", "found": false, "value": "0.00" })
     );
     let path = "GET /folds/revenue/7?from=2026-11-20&to=2026-11-21&windows=true";
@@ -205,10 +219,6 @@ fn from_a_file_to_a_query_and_back_into_a_running_stream() {
         said.err
     );
     running.stop();
-
-    // Killed or stopped, the next run goes on, and counts nothing twice.
-    assert_eq!(run_to_now(folder, &[]).code, 0);
-    assert_eq!(value(folder, &["orders"]), 3);
 }
 
 #[test]

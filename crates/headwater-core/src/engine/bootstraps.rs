@@ -21,6 +21,7 @@ use crate::key::KeyRange;
 use crate::position::Position;
 use crate::progress::Progress;
 use crate::schema::TableName;
+use crate::sink::Capabilities;
 use crate::source::{Source, TableInfo};
 
 /// Bootstraps that are over and still listed.
@@ -218,12 +219,12 @@ pub(super) struct Bootstraps {
 }
 
 impl Bootstraps {
-    pub(super) fn new(list: Vec<Bootstrap>, progress: Arc<Progress>, counts_rows: bool) -> Self {
-        progress.set_bootstraps(list.clone());
+    pub(super) fn new(list: &[Bootstrap], progress: &Arc<Progress>, can: Capabilities) -> Self {
+        progress.set_bootstraps(list.to_vec());
         Self {
-            list: Arc::new(Mutex::new(list)),
-            progress,
-            counts_rows,
+            list: Arc::new(Mutex::new(list.to_vec())),
+            progress: Arc::clone(progress),
+            counts_rows: can.counts_rows,
             woken: Arc::default(),
         }
     }

@@ -225,10 +225,11 @@ impl<S: Source> Shared<'_, S> {
                 return Err(error);
             }
         };
-        let counts_rows = taken.capabilities().counts_rows;
-        let unread = if checkpoint.log.is_none() || taken.capabilities().rewinds {
+        let can = taken.capabilities();
+        let bootstraps = Bootstraps::new(&checkpoint.bootstraps, self.progress, can);
+        let unread = if checkpoint.log.is_none() || can.rewinds {
             Unread::IsAbsent
-        } else if taken.capabilities().replaces_by_key {
+        } else if can.replaces_by_key {
             Unread::MayBeThere
         } else {
             Unread::MayBeElsewhere
@@ -242,11 +243,6 @@ impl<S: Source> Shared<'_, S> {
             self.stop.clone(),
         );
         let writing = tokio::spawn(writer.run());
-        let bootstraps = Bootstraps::new(
-            checkpoint.bootstraps.clone(),
-            Arc::clone(self.progress),
-            counts_rows,
-        );
         let serving = bootstraps.clone();
         let filter = self.options.rows.as_ref().map(|rows| &rows.filter);
         let mut attempt = Attempt {
