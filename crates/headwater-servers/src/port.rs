@@ -1,6 +1,6 @@
 //! Ports for servers: free, and kept for as long as the server's owner lives.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -19,6 +19,20 @@ pub(crate) struct Port {
     _lock: File,
 }
 
+/// Where the locks of ports are: the same place for every checkout of this machine, whatever its cache is.
+const LOCKS: &str = "headwater-ports";
+
+/// The lock of a port if it is free. A folder that cannot be written is somebody else's; then there is that of the cache.
+fn try_lock(number: u16) -> Result<Option<File>> {
+    let folder = std::env::temp_dir().join(LOCKS);
+    let name = format!("port-{number}");
+    let file = fs::create_dir_all(&folder).and_then(|()| File::create(folder.join(&name)));
+    match file {
+        Ok(file) => Ok(file.try_lock().is_ok().then_some(file)),
+        Err(_) => cache::try_lock(&name),
+    }
+}
+
 /// The first free one of `wished` and a hundred ports after it, or any, if none is wished for.
 pub(crate) fn reserve(wished: Option<u16>) -> Result<Port> {
     let start = RandomState::new().build_hasher().finish();
@@ -33,7 +47,7 @@ pub(crate) fn reserve(wished: Option<u16>) -> Result<Port> {
         if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_err() {
             continue;
         }
-        if let Some(lock) = cache::try_lock(&format!("port-{number}"))? {
+        if let Some(lock) = try_lock(number)? {
             return Ok(Port {
                 number,
                 _lock: lock,

@@ -97,7 +97,8 @@ pub fn up(flavor: Flavor) -> Result<Service> {
         fs::rename(&part, folder.join("data")).context(|| "put new data in place".into())?;
     }
     // The lock on the port ends with this process, but the server then listens on it.
-    let port = port::reserve(Some(flavor.shared_port()))?.number;
+    let reserved = port::reserve(Some(flavor.shared_port()))?;
+    let port = reserved.number;
     let mut command = server_command(&install, &folder, port, &[])?;
     let name = flavor.name();
     let mut child = command
