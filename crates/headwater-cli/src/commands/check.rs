@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 
 use headwater_core::finding::{Finding, Level};
 use headwater_core::schema::TableSchema;
+use headwater_fold::Monoid;
+use headwater_fold::fold::{TakeBack, Typed};
 use headwater_iotdb::IotdbOptions;
 use headwater_iotdb::config::{Duplicates, Mapping};
 use headwater_kafka::KafkaOptions;
@@ -14,14 +16,16 @@ use serde_json::{Value, json};
 
 use super::mappings::Known;
 use super::source;
-use crate::config::{Failure, LogFormat, Origin, SourceSettings};
+use crate::config::{Failure, FoldSettings, LogFormat, Origin, SourceSettings};
 use crate::exit::Exit;
+use crate::folds;
 use crate::terminal::console::use_color;
 
 /// Where rows go, where that can be looked at.
 pub(crate) struct Targets<'a> {
     pub(crate) kafka: Option<&'a KafkaOptions>,
     pub(crate) iotdb: Option<&'a IotdbOptions>,
+    pub(crate) folds: Option<&'a FoldSettings>,
     /// Where the configuration's values stand.
     pub(crate) origin: Option<&'a Origin>,
 }
@@ -39,6 +43,9 @@ pub(crate) async fn run(
     }
     if let Some(iotdb) = targets.iotdb {
         findings.extend(self::iotdb(iotdb, settings, targets.origin).await?);
+    }
+    if let Some(folds) = targets.folds {
+        findings.extend(self::folds(folds, &source).await);
     }
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
@@ -60,6 +67,42 @@ async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
         let failed = Finding::failed("kafka", error.to_string());
         vec![failed.expected(error.hint_text().unwrap_or_default())]
     })
+}
+
+/// What is found of the folds, each held against its table as it is now.
+async fn folds(settings: &FoldSettings, source: &MysqlSource) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for fold in &settings.folds {
+        let one = FoldSettings {
+            folds: vec![fold.clone()],
+            ..settings.clone()
+        };
+        let name = format!("fold {}", fold.name);
+        findings.push(match folds::typed(&one, source).await {
+            Ok(typed) => as_folded(name, &typed),
+            Err(error) => {
+                let failed = Finding::failed(name, error.to_string());
+                failed.expected(error.hint_text().unwrap_or_default())
+            }
+        });
+    }
+    findings
+}
+
+fn as_folded(name: String, typed: &[Typed]) -> Finding {
+    let Some(typed) = typed.first() else {
+        return Finding::ok(name, "");
+    };
+    let monoid = typed.monoid.name();
+    if typed.monoid.laws().invertible {
+        return Finding::ok(name, format!("{monoid}; takes updates and deletes back"));
+    }
+    let becomes = match typed.fold.take_back {
+        TakeBack::Ignore => "rows that are changed or deleted stay in it",
+        TakeBack::Refuse => "the run ends at the first row that is changed or deleted",
+    };
+    let found = format!("{monoid}, which cannot take back: {becomes}");
+    Finding::warning(name, found).expected("`take_back` says what becomes of them")
 }
 
 /// What is found of IoTDB, held against the tables that are read. What is wrong with a mapping is told with its place in the file.

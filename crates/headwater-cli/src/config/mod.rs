@@ -42,8 +42,8 @@ pub(crate) use names::{Selection, table as table_name};
 pub(crate) use origin::Origin;
 pub(crate) use problem::Refused;
 pub(crate) use settings::{
-    Settings, SourceSettings, StartAt, file as file_of, iotdb_options, kafka_options,
-    sink as sink_of,
+    Settings, SourceSettings, StartAt, file as file_of, fold_settings, iotdb_options,
+    kafka_options, sink as sink_of,
 };
 pub(crate) use sink::SinkChoice;
 pub(crate) use trigger::{Asking, TriggerFlags};

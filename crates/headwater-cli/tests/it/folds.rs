@@ -358,6 +358,11 @@ fn what_a_fold_cannot_take_back_ends_the_run_or_stays_as_was_said() {
     let highest =
         "    - {name: highest, table: orders, key: customer_id, value: amount, monoid: max}\n";
     fs::write(folder.join("c.yaml"), config(name, highest, "")).unwrap();
+    let said = run_in(folder, &["check", "--config", "c.yaml"]);
+    assert!(
+        said.code == 0 && said.out.contains("cannot take back"),
+        "{said:?}"
+    );
     let said = run_to_now(folder, &[]);
     assert!(
         said.code == 0 && said.err.contains("take_back: refuse"),
@@ -381,4 +386,43 @@ fn what_a_fold_cannot_take_back_ends_the_run_or_stays_as_was_said() {
         .unwrap();
     assert_eq!(run_to_now(folder, &[]).code, 0);
     assert_eq!(value(folder, &["highest", "--key", "42"]), "20");
+}
+
+#[test]
+fn buckets_are_dropped_once_they_are_old_and_late_rows_find_those_that_are_kept() {
+    let name = "folds_kept";
+    shop(name);
+    server()
+        .sql(&format!(
+            "USE {name}; UPDATE orders SET status = 'paid', created_at = UTC_TIMESTAMP() - INTERVAL 5 DAY; \
+             UPDATE orders SET created_at = UTC_TIMESTAMP() - INTERVAL 50 DAY WHERE id = 1;"
+        ))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let kept = "    - {name: kept, table: orders, monoid: count, window: {every: day, of: created_at, keep: 30d}}\n";
+    fs::write(folder.join("c.yaml"), config(name, kept, "")).unwrap();
+    let said = run_to_now(folder, &[]);
+    assert!(
+        said.code == 0 && said.err.contains("too_old=1"),
+        "{}",
+        said.err
+    );
+    assert_eq!(value(folder, &["kept"]), 3, "without a range, what is kept");
+    // Late by twenty days, and by fifty.
+    server()
+        .sql(&format!(
+            "USE {name}; INSERT INTO orders VALUES (11, 1, 1, 'paid', UTC_TIMESTAMP() - INTERVAL 20 DAY), (12, 1, 1, 'paid', UTC_TIMESTAMP() - INTERVAL 50 DAY);"
+        ))
+        .unwrap();
+    assert_eq!(run_to_now(folder, &[]).code, 0);
+    assert_eq!(value(folder, &["kept"]), 4);
+    // Kept for shorter, it is another fold.
+    fs::write(
+        folder.join("c.yaml"),
+        config(name, &kept.replace("30d", "10d"), ""),
+    )
+    .unwrap();
+    assert_eq!(run_to_now(folder, &[]).code, 0);
+    assert_eq!(value(folder, &["kept"]), 3);
 }

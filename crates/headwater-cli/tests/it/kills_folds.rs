@@ -323,6 +323,11 @@ fn kills(scene: &Scene, folder: &Path, random: &mut StdRng) {
             &[]
         };
         kill_once(folder, random, anew);
+        if scene.rebuilds && kill == scene.kills * 3 / 4 {
+            // What was built anew answers from now on, and the log is followed on it.
+            let said = to_now(folder);
+            assert_eq!(said.code, 0, "{}", said.err);
+        }
     }
 }
 

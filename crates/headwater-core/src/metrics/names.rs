@@ -71,7 +71,7 @@ metrics! {
     BATCH_BYTES = Histogram "headwater_batch_bytes" [] in "bytes" as "": "The bytes of each batch that the sink took.";
     QUEUE_BATCHES = Gauge "headwater_queue_batches" [] in "batches" as "queue_batches": "Batches that wait for the sink.";
     QUEUE_BYTES = Gauge "headwater_queue_bytes" [] in "bytes" as "queue_bytes": "The bytes of those batches.";
-    SINK = Counter "headwater_sink_total" ["what"] in "" as "sink_counts": "What became of rows at a sink that counts it, which IoTDB's does.";
+    SINK = Counter "headwater_sink_total" ["what"] in "" as "sink_counts": "What became of rows at a sink that counts it, as IoTDB's and folds do.";
     RETRIES = Counter "headwater_retries_total" ["error"] in "attempts" as "retries": "Failures that were waited out and tried again, by kind of error.";
     NOTICES = Counter "headwater_notices_total" [] in "messages" as "notices": "Messages for the operator, each of which is in the log as a warning.";
     CHECKPOINTS = Counter "headwater_checkpoints_total" [] in "checkpoints" as "checkpoints": "Checkpoints that were saved.";

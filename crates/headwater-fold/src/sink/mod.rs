@@ -22,7 +22,7 @@ pub use counts::{Counted, Counts};
 
 use crate::fold::{Plan, Typed, WindowText};
 use crate::gathered::Gathered;
-use crate::monoid::{Dynamic, Moment, Scalar};
+use crate::monoid::{Dynamic, Scalar};
 use crate::store::{FoldInfo, StateStore, Step};
 use crate::window::Window;
 use counts::Of;
@@ -226,6 +226,12 @@ impl<S: StateStore> FoldSink<S> {
         Ok(())
     }
 
+    fn forget_old(&mut self) -> Result<()> {
+        let now_s = i64::try_from(clock::now_s()).unwrap_or(i64::MAX);
+        let mut folds = self.folds.iter_mut();
+        folds.try_for_each(|running| running.forget_old(now_s))
+    }
+
     fn forget(&mut self) {
         for running in &mut self.folds {
             running.gathered.clear();
@@ -266,14 +272,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
     }
 
     async fn open(&mut self, _mark: Option<&Value>) -> Result<()> {
-        let now_s = i64::try_from(clock::now_s()).unwrap_or(i64::MAX);
-        for running in &mut self.folds {
-            let window = running.window.as_ref();
-            running.keep_from_s = window
-                .and_then(|window| window.keep_from_s(now_s).transpose())
-                .transpose()?;
-        }
-        Ok(())
+        self.forget_old()
     }
 
     async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
@@ -305,7 +304,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
         failpoint::hit("fold.merged")?;
         let serve = self.is_building && checkpoint::is_copied(document)?;
         let progress = json!({ "checkpoint": document, "transactions": self.ordinal });
-        self.open(None).await?;
+        self.forget_old()?;
         let keep_from_s: Vec<Option<i64>> =
             self.folds.iter().map(|fold| fold.keep_from_s).collect();
         let step = Step {
@@ -324,8 +323,11 @@ impl<S: StateStore> Sink for FoldSink<S> {
 }
 
 impl Running {
-    /// A moment of this fold.
-    fn moment(order: (u64, u64), time_us: i64) -> Moment {
-        Moment { order, time_us }
+    /// Looks at the clock: buckets that are over for long enough are not kept any more.
+    fn forget_old(&mut self, now_s: i64) -> Result<()> {
+        let window = self.window.as_ref();
+        let keep_from_s = window.map(|window| window.keep_from_s(now_s)).transpose()?;
+        self.keep_from_s = keep_from_s.flatten();
+        Ok(())
     }
 }

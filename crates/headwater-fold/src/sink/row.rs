@@ -7,7 +7,7 @@ use super::counts::{Counts, Of};
 use super::{Running, Scratch};
 use crate::fold::{Plan, TakeBack};
 use crate::key;
-use crate::monoid::{Monoid, Refused, Scalar};
+use crate::monoid::{Moment, Monoid, Refused, Scalar};
 use crate::place::{self, ALL_TIME};
 
 pub(super) struct Folding<'a> {
@@ -114,7 +114,10 @@ impl Folding<'_> {
                 return Ok(Err(refused));
             }
         }
-        let moment = Running::moment(self.order, time_us);
+        let moment = Moment {
+            order: self.order,
+            time_us,
+        };
         let changed = self.running.gathered.change(place, |monoid, into| {
             if takes_back {
                 monoid.take_back(into, values, moment)
