@@ -78,9 +78,10 @@ impl Meta {
 
 /// A state store in one file of this process.
 pub struct Embedded {
+    // Before the database, which is dropped after it: closing waits for the step under way, and would wait for ever.
+    step: Option<WriteTransaction>,
     path: PathBuf,
     shared: Arc<Mutex<Option<Arc<Database>>>>,
-    step: Option<WriteTransaction>,
     meta: Meta,
     out: Vec<u8>,
 }
@@ -98,9 +99,9 @@ impl Embedded {
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {
+            step: None,
             path: path.to_owned(),
             shared: Arc::default(),
-            step: None,
             meta: Meta::default(),
             out: Vec::new(),
         }

@@ -8,7 +8,7 @@
 //! Aggregates are kept by generation. Queries look at the one that is served; a fold that has to be built anew is built in the next
 //! one, beside it, and [`Step::serve`] makes that one the served one in the same step in which it becomes complete.
 //!
-//! Every store runs the same checks: `headwater_fold::conformance`.
+//! Every store runs the same checks: `headwater_testkit::conformance::store`.
 
 mod embedded;
 
@@ -95,6 +95,8 @@ pub trait StateStore: Send + 'static {
 
     /// Fences off whoever wrote before, drops what was merged and not committed, and says what was. Folds of other definitions, or
     /// `anew`, begin a new generation; one that was being built for the same folds goes on.
+    ///
+    /// A store that was fenced off does not come back: it gets `Locked`, and the process that opened it is to end.
     ///
     /// Errors: `Locked` if another process writes and cannot be fenced off, `SinkUnavailable` (temporary), `Storage`,
     /// `CheckpointForeign` for a store that is none, or a newer version's.

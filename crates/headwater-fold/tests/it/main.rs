@@ -1,4 +1,4 @@
-//! Monoids, held to their laws and to the truth.
+//! Monoids, held to their laws and to the truth; the embedded store, held to its contract.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 mod bounds;
 mod cases;
 mod dynamic;
+mod embedded;
 mod golden;
 mod laws;
 mod suite;

@@ -1,4 +1,4 @@
-//! Suites that every source, sink and checkpoint store must pass: the real ones as well as those in memory.
+//! Suites that every source, sink, checkpoint store and state store must pass: the real ones as well as those in memory.
 //!
 //! Each suite is a handful of functions, one for each promise of the contract, generic over a harness that says how to change
 //! the source, or how to come back to a target. A function panics, with what was found, where the promise is broken. Call
@@ -16,3 +16,4 @@
 pub mod checkpoint_store;
 pub mod sink;
 pub mod source;
+pub mod store;
