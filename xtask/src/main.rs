@@ -41,7 +41,7 @@ A server's address in HEADWATER_TEST_MARIADB_10_11, HEADWATER_TEST_MARIADB_11_8 
 HEADWATER_TEST_MYSQL_9_7 (mysql://user:password@host:port, an administrator) is used instead of
 starting one, and a Kafka's in HEADWATER_TEST_KAFKA and an IoTDB's in HEADWATER_TEST_IOTDB
 (host:port). These two need a Java, and come from KAFKA_HOME and IOTDB_HOME, from PATH (Kafka), or
-through Maven. HEADWATER_CACHE is where downloads go, instead of .cache.
+through Maven. HEADWATER_TEST_REDIS and HEADWATER_TEST_VALKEY take a redis:// URL. HEADWATER_CACHE is where downloads go, instead of .cache.
 ";
 
 /// The command line was not understood.

@@ -1,5 +1,6 @@
 //! `cargo xtask services`: the shared servers, started, stopped, and told of.
 
+use headwater_servers::redis::{self, RedisFlavor};
 use headwater_servers::{Error, Flavor, Result, install, installed, iotdb, kafka, services};
 
 use crate::misused;
@@ -12,12 +13,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             install_missing()?;
             Flavor::ALL.into_iter().try_for_each(up)?;
             kafka_up()?;
-            iotdb_up()
+            iotdb_up()?;
+            RedisFlavor::ALL.into_iter().try_for_each(redis_up)
         }
         ["down"] => {
             Flavor::ALL.into_iter().try_for_each(down)?;
             say("Kafka", "", ended(kafka::down()?));
             say("IoTDB", "", ended(iotdb::down()?));
+            for flavor in RedisFlavor::ALL {
+                say(flavor.name(), "", ended(redis::down(flavor)?));
+            }
             Ok(())
         }
         ["status"] => {
@@ -30,12 +35,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 Some(service) => println!("{:<14} {}", "IoTDB", service.address),
                 None => println!("{:<14} not running", "IoTDB"),
             }
+            for flavor in RedisFlavor::ALL {
+                match redis::find(flavor)? {
+                    Some(service) => {
+                        println!("{:<14} {}", flavor.name(), without_password(&service.url))
+                    }
+                    None => println!("{:<14} not running", flavor.name()),
+                }
+            }
             Ok(())
         }
         ["env"] => {
             Flavor::ALL.into_iter().try_for_each(env)?;
             println!("export {}='{}'", kafka::VARIABLE, kafka::shared()?);
             println!("export {}='{}'", iotdb::VARIABLE, iotdb::shared()?);
+            for flavor in RedisFlavor::ALL {
+                println!("export {}='{}'", flavor.variable(), redis::shared(flavor)?);
+            }
             Ok(())
         }
         _ => Err(misused(&format!(
@@ -62,6 +78,13 @@ pub(crate) fn install_missing() -> Result<()> {
     if is_iotdb_missing {
         eprintln!("getting IoTDB {} (once, 105 MB) ...", iotdb::VERSION);
     }
+    let mut missing_redis = Vec::new();
+    for flavor in RedisFlavor::ALL {
+        if redis::find(flavor)?.is_none() && redis::installed(flavor).is_none() {
+            eprintln!("getting {} (once, about 40 MB) ...", flavor.name());
+            missing_redis.push(flavor);
+        }
+    }
     std::thread::scope(|scope| {
         let mut fetching: Vec<_> = missing
             .into_iter()
@@ -72,6 +95,9 @@ pub(crate) fn install_missing() -> Result<()> {
         }
         if is_iotdb_missing {
             fetching.push(scope.spawn(|| iotdb::install().map(drop)));
+        }
+        for flavor in missing_redis {
+            fetching.push(scope.spawn(move || redis::install(flavor).map(drop)));
         }
         fetching
             .into_iter()
@@ -101,6 +127,21 @@ fn iotdb_up() -> Result<()> {
     let how = how(service.pid, service.started);
     say("IoTDB", &service.address, how);
     Ok(())
+}
+
+fn redis_up(flavor: RedisFlavor) -> Result<()> {
+    let service = redis::up(flavor)?;
+    let how = how(service.pid, service.started);
+    say(flavor.name(), &without_password(&service.url), how);
+    Ok(())
+}
+
+/// A URL without user and password.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    }
 }
 
 const fn how(pid: Option<u32>, started: bool) -> &'static str {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use headwater_servers::iotdb::{self, Iotdb, IotdbOptions};
 use headwater_servers::kafka::{self, Kafka, KafkaOptions};
+use headwater_servers::redis::{self, Redis, RedisFlavor, RedisOptions};
 use headwater_servers::{Flavor, Instance, Options, Result, services};
 
 use crate::running::{Interrupt, run};
@@ -155,8 +156,25 @@ fn with_servers(mut command: Command, build: &[&str]) -> Result<u8> {
         }
     };
     command.env(iotdb::VARIABLE, address);
+    let mut own_redis = Vec::new();
+    for flavor in RedisFlavor::ALL {
+        let url = match redis::find(flavor)? {
+            Some(service) => service.url,
+            None => {
+                let options = RedisOptions {
+                    port: Some(flavor.shared_port()),
+                    ..RedisOptions::default()
+                };
+                let own = Redis::start(flavor, &options)?;
+                let url = own.url();
+                own_redis.push(own);
+                url
+            }
+        };
+        command.env(flavor.variable(), url);
+    }
     let ended = run(command, &interrupt, None)?;
-    drop((started, own_kafka, own_iotdb));
+    drop((started, own_kafka, own_iotdb, own_redis));
     Ok(if ended.asked { INTERRUPTED } else { ended.code })
 }
 

@@ -21,7 +21,7 @@ pub struct Program {
 
 impl Program {
     /// A program as it is.
-    fn plain(path: PathBuf) -> Self {
+    pub(crate) fn plain(path: PathBuf) -> Self {
         Self {
             path,
             first: Vec::new(),
@@ -30,7 +30,7 @@ impl Program {
 
     /// A program of an unpacked tree, run by that tree's own loader with its own libraries: the tree
     /// may need a newer C library than the machine's.
-    fn in_tree(tree: &Path, program: &str) -> Option<Self> {
+    pub(crate) fn in_tree(tree: &Path, program: &str) -> Option<Self> {
         let binary = ["usr/sbin", "usr/bin"]
             .into_iter()
             .map(|folder| tree.join(folder).join(program))

@@ -11,7 +11,7 @@
 //! - [`shared`] is the server that `cargo xtask services up` or `cargo xtask test` has started, or one
 //!   whose address stands in the environment.
 //!
-//! - [`kafka`] is Kafka and [`iotdb`] is Apache IoTDB, in the same two ways; [`maven`] gets Java programs' libraries, and
+//! - [`kafka`] is Kafka, [`iotdb`] is Apache IoTDB and [`redis`] is Redis and Valkey, in the same two ways; [`maven`] gets Java programs' libraries, and
 //!   [`java`] finds what runs them.
 //!
 //! In all the databases the administrator is `root` without a password, over TCP from 127.0.0.1 and over
@@ -32,6 +32,7 @@
 //! | `HEADWATER_TEST_MARIADB_10_11`, `HEADWATER_TEST_MARIADB_11_8`, `HEADWATER_TEST_MYSQL_9_7` | `mysql://` URL of an administrator, used as the shared server of that flavor |
 //! | `HEADWATER_TEST_KAFKA` | `HOST:PORT` of a Kafka, used as the shared one |
 //! | `HEADWATER_TEST_IOTDB` | `HOST:PORT` of an Apache IoTDB with user and password `root`, used as the shared one |
+//! | `HEADWATER_TEST_REDIS`, `HEADWATER_TEST_VALKEY` | `redis://` URL of a Redis or a Valkey, used as the shared one |
 //! | `KAFKA_HOME`, `IOTDB_HOME`, `JAVA_HOME` | distributions and a Java to use, instead of what is on `PATH` or got through Maven |
 //! | `HEADWATER_CACHE` | where downloads and the shared servers' data lie, instead of `.cache` in the workspace |
 //! | `HEADWATER_DEBIAN_MIRROR` | the Debian mirror's URL, where the machine's own apt sources do not name one |
@@ -52,6 +53,7 @@ pub mod kafka;
 pub mod maven;
 mod port;
 mod process;
+pub mod redis;
 pub mod services;
 mod settings;
 mod shared;

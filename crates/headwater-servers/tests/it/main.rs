@@ -5,5 +5,6 @@
 mod iotdb;
 mod kafka;
 mod private;
+mod redis;
 mod shared;
 mod watched;

@@ -125,6 +125,8 @@ pub async fn what_is_served_can_be_gone_on_with<H: StoreHarness>(harness: &H) {
     commit(&mut store, &json!(3), false).await;
     check(&store, 0, &held, &json!(3)).await;
     assert_eq!(take(&mut store, &new).await, is_building(None));
+    commit(&mut store, &json!(4), true).await;
+    check(&store, 0, &Held::new(), &json!(4)).await;
 }
 
 /// Whoever asks about a generation that is not served any more is told so, rather than answered from another.
