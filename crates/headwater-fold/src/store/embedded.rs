@@ -18,10 +18,9 @@ use headwater_core::{Error, ErrorKind, Result};
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
+use super::catalog::Catalog;
 use super::{Deltas, Entry, FoldInfo, Merged, Served, StateReader, StateStore, Step, Taken};
 use crate::place::Place;
 
@@ -35,54 +34,13 @@ const FORMAT: u32 = 1;
 /// Memory for pages by default.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
 
-/// What the file says of itself.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Meta {
-    format: u32,
-    /// The generation that queries look at.
-    served: Option<u32>,
-    /// The one that is written to.
-    writing: u32,
-    generations: BTreeMap<u32, Generation>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Generation {
-    folds: Vec<FoldInfo>,
-    progress: Option<Value>,
-}
-
-impl Meta {
-    /// Decides which generation is written to. Gives back the one that was being built and is not wanted any more.
-    fn choose(&mut self, folds: &[FoldInfo], anew: bool) -> Option<u32> {
-        let fits = |number: &u32| {
-            let generation = self.generations.get(number);
-            generation.is_some_and(|generation| generation.folds == folds)
-        };
-        let building = Some(self.writing).filter(|writing| {
-            self.served != Some(*writing) && self.generations.contains_key(writing)
-        });
-        if building.is_some_and(|building| fits(&building)) {
-            return None;
-        }
-        let goes_on = self.served.filter(|served| !anew && fits(served));
-        let next = self.generations.keys().last().map_or(0, |last| last + 1);
-        self.writing = goes_on.unwrap_or(next);
-        self.generations.entry(self.writing).or_insert(Generation {
-            folds: folds.to_vec(),
-            progress: None,
-        });
-        building.inspect(|building| drop(self.generations.remove(building)))
-    }
-}
-
 /// A state store in one file of this process.
 pub struct Embedded {
     // Before the database, which is dropped after it: closing waits for the step under way, and would wait for ever.
     step: Option<WriteTransaction>,
     path: PathBuf,
     shared: Arc<Mutex<Option<Arc<Database>>>>,
-    meta: Meta,
+    meta: Catalog,
     out: Vec<u8>,
 }
 
@@ -102,7 +60,7 @@ impl Embedded {
             step: None,
             path: path.to_owned(),
             shared: Arc::default(),
-            meta: Meta::default(),
+            meta: Catalog::default(),
             out: Vec::new(),
         }
     }
@@ -160,7 +118,7 @@ impl Embedded {
             .map_err(|cause| self.failed("dropping what is old", cause))
     }
 
-    fn read_meta(&self, step: &WriteTransaction) -> Result<Meta> {
+    fn read_meta(&self, step: &WriteTransaction) -> Result<Catalog> {
         let table = step
             .open_table(META)
             .map_err(|cause| self.failed("opening the store", cause))?;
@@ -169,9 +127,9 @@ impl Embedded {
             .map_err(|cause| self.failed("reading the store", cause))?;
         match found {
             Some(bytes) => meta_of(&self.path, bytes.value()),
-            None => Ok(Meta {
+            None => Ok(Catalog {
                 format: FORMAT,
-                ..Meta::default()
+                ..Catalog::default()
             }),
         }
     }
@@ -203,7 +161,7 @@ fn failed(path: &Path, what: &'static str, cause: redb::Error) -> Error {
         .caused_by(cause)
 }
 
-fn meta_of(path: &Path, bytes: &[u8]) -> Result<Meta> {
+fn meta_of(path: &Path, bytes: &[u8]) -> Result<Catalog> {
     let foreign = |what: &'static str| {
         Error::new(ErrorKind::CheckpointForeign, what)
             .with("file", path.display())
@@ -260,7 +218,7 @@ impl StateStore for Embedded {
         }
         let step = self.begin()?;
         self.meta = self.read_meta(&step)?;
-        if let Some(dropped) = self.meta.choose(folds, anew) {
+        if let Some((dropped, _)) = self.meta.choose(folds, anew) {
             let (from, to) = (dropped.to_be_bytes(), (dropped + 1).to_be_bytes());
             self.drop_where(&step, &from, &to)?;
         }
@@ -331,16 +289,8 @@ impl StateStore for Embedded {
                 self.drop_where(&step, &from, &bucket(writing, fold, *keep_from_s))?;
             }
         }
-        let before = self.meta.clone();
-        if let Some(generation) = self.meta.generations.get_mut(&writing) {
-            generation.progress = Some(commit.progress.clone());
-        }
-        if commit.serve {
-            self.meta.served = Some(writing);
-            self.meta.generations.retain(|number, _| *number == writing);
-            for old in before.generations.keys().filter(|old| **old != writing) {
-                self.drop_where(&step, &old.to_be_bytes(), &(old + 1).to_be_bytes())?;
-            }
+        for (old, _) in self.meta.commit(commit.progress, commit.serve) {
+            self.drop_where(&step, &old.to_be_bytes(), &(old + 1).to_be_bytes())?;
         }
         self.put_meta(&step)?;
         let path = self.path.clone();
@@ -394,7 +344,7 @@ impl EmbeddedReader {
         })
     }
 
-    fn view(&self) -> Result<(redb::ReadTransaction, Meta)> {
+    fn view(&self) -> Result<(redb::ReadTransaction, Catalog)> {
         let failed = |cause: redb::Error| failed(&self.path, "reading the store", cause);
         let view = self
             .database
@@ -402,13 +352,13 @@ impl EmbeddedReader {
             .map_err(|cause| failed(cause.into()))?;
         let table = match view.open_table(META) {
             Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((view, Meta::default())),
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((view, Catalog::default())),
             Err(cause) => return Err(failed(cause.into())),
         };
         let found = table.get(STORE).map_err(|cause| failed(cause.into()))?;
         let meta = match found {
             Some(bytes) => meta_of(&self.path, bytes.value())?,
-            None => Meta::default(),
+            None => Catalog::default(),
         };
         Ok((view, meta))
     }

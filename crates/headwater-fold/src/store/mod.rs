@@ -10,6 +10,7 @@
 //!
 //! Every store runs the same checks: `headwater_testkit::conformance::store`.
 
+mod catalog;
 mod embedded;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ use headwater_core::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use catalog::{Catalog, Generation};
 pub use embedded::{Embedded, EmbeddedReader};
 
 use crate::place::Place;
