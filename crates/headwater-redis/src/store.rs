@@ -40,6 +40,8 @@ pub struct RedisStore {
     epoch: u64,
     /// What was taken over; none once something failed.
     held: Option<Held>,
+    /// Another one writes: this one is told so from now on.
+    is_fenced: bool,
     out: Vec<u8>,
     is_checked: bool,
 }
@@ -67,6 +69,7 @@ impl RedisStore {
             token: format!("{:032x}", rand::random::<u128>()),
             epoch: 0,
             held: None,
+            is_fenced: false,
             out: Vec::new(),
             is_checked: false,
         })
@@ -113,11 +116,23 @@ impl RedisStore {
         }
     }
 
-    fn void() -> Error {
-        Error::new(
-            ErrorKind::Internal,
-            "a store of folds was written to before it was taken over",
-        )
+    /// What was taken over. Put back only if all goes well: else the step is void.
+    fn begin_step(&mut self) -> Result<Held> {
+        if self.is_fenced {
+            self.allowed("fenced")?;
+        }
+        self.held.take().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                "a store of folds was written to before it was taken over",
+            )
+        })
+    }
+
+    fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
+        let error = done.as_ref().err();
+        self.is_fenced = error.is_some_and(|error| error.kind() == ErrorKind::Locked);
+        done
     }
 
     /// The indexes of a generation that goes.
@@ -125,6 +140,86 @@ impl RedisStore {
         for fold in 0..generation.folds.len() {
             script.arg(self.keys.index(number, fold));
         }
+    }
+
+    async fn claim(&mut self, folds: &[FoldInfo], anew: bool) -> Result<Taken> {
+        self.held = None;
+        let mut connection = self.server.connect().await?;
+        self.check(&mut connection).await?;
+        let mut script = CLAIM.prepare_invoke();
+        script
+            .key(self.keys.meta())
+            .arg(&self.token)
+            .arg(self.epoch);
+        let answer: redis::RedisResult<Vec<Vec<u8>>> = script.invoke_async(&mut connection).await;
+        let answer = answer.map_err(|cause| self.server.failed("taking the store over", cause))?;
+        let text = |at: usize| answer.get(at).map_or(&[][..], Vec::as_slice);
+        let number = |at: usize| std::str::from_utf8(text(at)).ok()?.parse::<u64>().ok();
+        self.allowed(&String::from_utf8_lossy(text(0)))?;
+        self.epoch = number(1).unwrap_or(0);
+        let mut held = Held {
+            connection,
+            commits: number(2).unwrap_or(0),
+            staged: 0,
+            catalog: self.server.catalog(text(3))?,
+            merging: Merging::default(),
+        };
+        let given_up = held.catalog.choose(folds, anew);
+        let mut script = self.begin(&SETTLE, &held);
+        script.arg(document(&held.catalog)?);
+        if let Some((number, generation)) = given_up {
+            self.dropped(&mut script, number, &generation);
+        }
+        self.run("taking the store over", &script, &mut held)
+            .await?;
+        let writing = held.catalog.writing;
+        let taken = Taken {
+            progress: held.catalog.generations[&writing].progress.clone(),
+            is_building: held.catalog.served != Some(writing),
+        };
+        self.held = Some(held);
+        Ok(taken)
+    }
+
+    async fn merge_all(&mut self, fold: usize, deltas: &dyn Deltas) -> Result<()> {
+        let mut held = self.begin_step()?;
+        for start in (0..deltas.len()).step_by(READ_MAX) {
+            let range = start..deltas.len().min(start + READ_MAX);
+            self.merge_some(&mut held, fold, deltas, range).await?;
+            if held.merging.size_bytes > self.options.step_bytes_max {
+                self.stage(&mut held).await?;
+            }
+        }
+        self.held = Some(held);
+        Ok(())
+    }
+
+    async fn commit_step(&mut self, step: Step<'_>) -> Result<()> {
+        let mut held = self.begin_step()?;
+        let writing = held.catalog.writing;
+        let gone = held.catalog.commit(step.progress, step.serve);
+        let mut script = self.begin(&COMMIT, &held);
+        script.arg(document(&held.catalog)?);
+        held.merging.commit(&mut script, &self.keys, writing);
+        let old = (0..).zip(step.keep_from_s);
+        let old: Vec<(usize, i64)> = old
+            .filter_map(|(fold, from_s)| Some((fold, (*from_s)?)))
+            .collect();
+        script.arg(old.len());
+        for (fold, from_s) in old {
+            script
+                .arg(self.keys.index(writing, fold))
+                .arg(bucket(from_s));
+        }
+        for (number, generation) in &gone {
+            self.dropped(&mut script, *number, generation);
+        }
+        self.run("committing", &script, &mut held).await?;
+        held.commits += 1;
+        held.staged = 0;
+        held.merging = Merging::default();
+        self.held = Some(held);
+        Ok(())
     }
 
     /// Reads what is stored at places that the step has not touched, and merges.
@@ -275,84 +370,18 @@ impl StateStore for RedisStore {
     }
 
     async fn take_over(&mut self, folds: &[FoldInfo], anew: bool) -> Result<Taken> {
-        self.held = None;
-        let mut connection = self.server.connect().await?;
-        self.check(&mut connection).await?;
-        let mut script = CLAIM.prepare_invoke();
-        script
-            .key(self.keys.meta())
-            .arg(&self.token)
-            .arg(self.epoch);
-        let answer: redis::RedisResult<Vec<Vec<u8>>> = script.invoke_async(&mut connection).await;
-        let answer = answer.map_err(|cause| self.server.failed("taking the store over", cause))?;
-        let text = |at: usize| answer.get(at).map_or(&[][..], Vec::as_slice);
-        let number = |at: usize| std::str::from_utf8(text(at)).ok()?.parse::<u64>().ok();
-        self.allowed(&String::from_utf8_lossy(text(0)))?;
-        self.epoch = number(1).unwrap_or(0);
-        let mut held = Held {
-            connection,
-            commits: number(2).unwrap_or(0),
-            staged: 0,
-            catalog: self.server.catalog(text(3))?,
-            merging: Merging::default(),
-        };
-        let given_up = held.catalog.choose(folds, anew);
-        let mut script = self.begin(&SETTLE, &held);
-        script.arg(document(&held.catalog)?);
-        if let Some((number, generation)) = given_up {
-            self.dropped(&mut script, number, &generation);
-        }
-        self.run("taking the store over", &script, &mut held)
-            .await?;
-        let writing = held.catalog.writing;
-        let taken = Taken {
-            progress: held.catalog.generations[&writing].progress.clone(),
-            is_building: held.catalog.served != Some(writing),
-        };
-        self.held = Some(held);
-        Ok(taken)
+        let taken = self.claim(folds, anew).await;
+        self.noted(taken)
     }
 
     async fn merge(&mut self, fold: usize, deltas: &dyn Deltas) -> Result<()> {
-        // Put back only if all goes well: else the step is void.
-        let mut held = self.held.take().ok_or_else(Self::void)?;
-        for start in (0..deltas.len()).step_by(READ_MAX) {
-            let range = start..deltas.len().min(start + READ_MAX);
-            self.merge_some(&mut held, fold, deltas, range).await?;
-            if held.merging.size_bytes > self.options.step_bytes_max {
-                self.stage(&mut held).await?;
-            }
-        }
-        self.held = Some(held);
-        Ok(())
+        let merged = self.merge_all(fold, deltas).await;
+        self.noted(merged)
     }
 
     async fn commit(&mut self, step: Step<'_>) -> Result<()> {
-        let mut held = self.held.take().ok_or_else(Self::void)?;
-        let writing = held.catalog.writing;
-        let gone = held.catalog.commit(step.progress, step.serve);
-        let mut script = self.begin(&COMMIT, &held);
-        script.arg(document(&held.catalog)?);
-        held.merging.commit(&mut script, &self.keys, writing);
-        let old = (0..).zip(step.keep_from_s);
-        let old: Vec<(usize, i64)> = old
-            .filter_map(|(fold, from_s)| Some((fold, (*from_s)?)))
-            .collect();
-        script.arg(old.len());
-        for (fold, from_s) in old {
-            script
-                .arg(self.keys.index(writing, fold))
-                .arg(bucket(from_s));
-        }
-        for (number, generation) in &gone {
-            self.dropped(&mut script, *number, generation);
-        }
-        self.run("committing", &script, &mut held).await?;
-        held.commits += 1;
-        held.staged = 0;
-        held.merging = Merging::default();
-        self.held = Some(held);
-        Ok(())
+        let committed = self.commit_step(step).await;
+        self.noted(committed)
     }
 
     fn reader(&self) -> Result<RedisReader> {

@@ -6,4 +6,6 @@
     reason = "tests: a helper that fails fails its test"
 )]
 
+mod kills;
 mod suite;
+mod ways;
