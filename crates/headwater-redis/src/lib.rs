@@ -15,13 +15,14 @@
 //! one (`epoch`, `token`), and whether the store stands where that one left it (`commits`, `staged`): a server that came back with
 //! older data, by a kill or a failover, is noticed, and the source is read again from where the aggregates stand.
 
-mod connection;
+mod client;
+mod config;
+mod error;
 mod keys;
-mod options;
 mod reader;
 mod step;
 mod store;
 
-pub use options::RedisOptions;
+pub use config::RedisOptions;
 pub use reader::RedisReader;
 pub use store::RedisStore;

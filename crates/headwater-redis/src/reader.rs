@@ -8,9 +8,9 @@ use redis::{FromRedisValue, Pipeline, RedisResult};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::connection::Server;
+use crate::client::Server;
+use crate::config::RedisOptions;
 use crate::keys::{Keys, bucket, bucket_s};
-use crate::options::RedisOptions;
 
 /// How often a scan begins again because a bucket came or went meanwhile.
 const SCANS_MAX: u32 = 100;

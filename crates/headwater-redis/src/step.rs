@@ -13,6 +13,9 @@ const PLACE_BYTES: usize = 96;
 /// What became of a place: its bytes, or none where it is gone.
 type Became = Option<Vec<u8>>;
 
+/// A fold's number, a bucket of it, and what became of the places there.
+type Bucket<'a> = (usize, i64, Vec<(&'a Place, &'a Became)>);
+
 /// For each fold, what became of its places.
 #[derive(Debug, Default)]
 pub(crate) struct Merging {
@@ -38,8 +41,8 @@ impl Merging {
     }
 
     /// The buckets that were touched, in order.
-    fn buckets(&self) -> Vec<(usize, i64, Vec<(&Place, &Became)>)> {
-        let mut buckets: Vec<(usize, i64, Vec<_>)> = Vec::new();
+    fn buckets(&self) -> Vec<Bucket<'_>> {
+        let mut buckets: Vec<Bucket<'_>> = Vec::new();
         for (fold, places) in self.folds.iter().enumerate() {
             for (place, became) in places {
                 match buckets.last_mut() {

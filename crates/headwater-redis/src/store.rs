@@ -10,9 +10,9 @@ use headwater_fold::store::{
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Script, ScriptInvocation};
 
-use crate::connection::Server;
+use crate::client::Server;
+use crate::config::RedisOptions;
 use crate::keys::{Keys, bucket};
-use crate::options::RedisOptions;
 use crate::reader::RedisReader;
 use crate::step::Merging;
 

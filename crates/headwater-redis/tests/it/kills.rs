@@ -1,7 +1,8 @@
 //! Servers that are killed, and servers that come back with less than they had.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use headwater_core::{ErrorKind, Result};
@@ -104,12 +105,18 @@ async fn every_answered_step_outlives_kills(flavor: RedisFlavor, step_bytes_max:
     let mut server = Redis::start(flavor, &ServerOptions::default()).unwrap();
     let mut options = options(&server.url());
     options.step_bytes_max = step_bytes_max;
-    let killed = std::sync::Arc::new(AtomicBool::new(false));
+    let killed = Arc::new(AtomicBool::new(false));
+    let steps = Arc::new(AtomicU32::new(0));
     let killing = std::thread::spawn({
-        let killed = killed.clone();
+        let (killed, steps) = (killed.clone(), steps.clone());
         move || {
             let mut random = StdRng::seed_from_u64(seed);
             for _ in 0..8 {
+                // So that each kill but the last is felt by the step that comes before the next.
+                let before = steps.load(Ordering::Relaxed);
+                while steps.load(Ordering::Relaxed) == before {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 std::thread::sleep(Duration::from_millis(random.random_range(20..300)));
                 server.kill().unwrap();
                 server.restart().unwrap();
@@ -130,7 +137,10 @@ async fn every_answered_step_outlives_kills(flavor: RedisFlavor, step_bytes_max:
         let asked = Some(json!(turn));
         let done = step(&mut store, &deltas, &json!(turn)).await;
         let found = match done {
-            Ok(()) => asked.clone(),
+            Ok(()) => {
+                steps.fetch_add(1, Ordering::Relaxed);
+                asked.clone()
+            }
             Err(error) => {
                 failures += 1;
                 assert!(error.is_temporary(), "{error:?}");

@@ -1,0 +1,45 @@
+//! What a server's errors mean for a run.
+
+use headwater_core::ErrorKind;
+use redis::{RedisError, ServerErrorKind};
+
+/// The kind of an error, and what to do about it.
+pub(crate) fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
+    use redis::ErrorKind as Redis;
+    const AWAY: (ErrorKind, &str) = (
+        ErrorKind::SinkUnavailable,
+        "see that the Redis runs and can be reached; it is tried again",
+    );
+    const PASSWORD: (ErrorKind, &str) = (
+        ErrorKind::Authentication,
+        "look at the user and the password of the Redis",
+    );
+    const REFUSED: (ErrorKind, &str) = (
+        ErrorKind::SinkRejected,
+        "the Redis refuses what is needed: look at the cause, and at its version (7.0 or newer)",
+    );
+    match (cause.kind(), cause.code()) {
+        (Redis::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => PASSWORD,
+        (Redis::Server(ServerErrorKind::NoPerm), _) => (
+            ErrorKind::Privilege,
+            "the user needs all commands on the keys that begin with {headwater:",
+        ),
+        (_, Some("WRONGTYPE")) => (
+            ErrorKind::CheckpointForeign,
+            "the store's keys hold something else: use another `name`, and the folds are built anew",
+        ),
+        (_, Some("OOM")) => (
+            ErrorKind::SinkUnavailable,
+            "the Redis is full: raise its maxmemory; it is tried again",
+        ),
+        (_, Some("BUSY" | "MISCONF" | "NOREPLICAS")) => AWAY,
+        (Redis::InvalidClientConfig, _) => (ErrorKind::Configuration, "look at the store's URL"),
+        (
+            Redis::Server(ServerErrorKind::ResponseError | ServerErrorKind::CrossSlot)
+            | Redis::Extension
+            | Redis::UnexpectedReturnType,
+            _,
+        ) => REFUSED,
+        _ => AWAY,
+    }
+}
