@@ -129,8 +129,9 @@ pub fn up(flavor: RedisFlavor) -> Result<RedisService> {
     }
     let program = install(flavor)?;
     let folder = folder(flavor)?;
-    // The lock on the port ends with this process, but the server then listens on it.
-    let port = port::reserve(Some(flavor.shared_port()))?.number;
+    // Held until the server listens.
+    let reserved = port::reserve(Some(flavor.shared_port()))?;
+    let port = reserved.number;
     let mut command = instance::server_command(&program, &folder, port, &RedisOptions::default())?;
     let name = flavor.name();
     let mut child = command
