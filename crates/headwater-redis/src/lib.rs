@@ -14,6 +14,16 @@
 //! large for memory is staged in the server, and moved by that same script. Each script first looks whether its writer is still the
 //! one (`epoch`, `token`), and whether the store stands where that one left it (`commits`, `staged`): a server that came back with
 //! older data, by a kill or a failover, is noticed, and the source is read again from where the aggregates stand.
+//!
+//! ```no_run
+//! use headwater_fold::store::StateStore as _;
+//! use headwater_redis::{RedisOptions, RedisStore};
+//!
+//! let options = RedisOptions::from_url("redis://:password@localhost:6379/0?name=shop")?;
+//! let store = RedisStore::new(options)?;
+//! assert_eq!(store.name(), "redis:localhost:6379/0?name=shop");
+//! # Ok::<(), headwater_core::Error>(())
+//! ```
 
 mod client;
 mod config;
