@@ -5,20 +5,42 @@ use headwater_servers::redis::{RedisFlavor, shared};
 use headwater_testkit::conformance::store::StoreHarness;
 
 /// A store of the test's own on the shared server.
-pub(crate) struct Place(RedisOptions);
+struct Place {
+    options: RedisOptions,
+    url: String,
+}
 
 impl Place {
-    pub(crate) fn new(flavor: RedisFlavor) -> Self {
+    fn new(flavor: RedisFlavor) -> Self {
         let name = format!("test-{:032x}", rand::random::<u128>());
         let url = shared(flavor).unwrap();
-        Self(RedisOptions::from_url(&format!("{url}?name={name}")).unwrap())
+        let options = RedisOptions::from_url(&format!("{url}?name={name}")).unwrap();
+        Self { options, url }
     }
 
     /// One whose steps do not fit in memory.
     fn small(flavor: RedisFlavor) -> Self {
         let mut place = Self::new(flavor);
-        place.0.step_bytes_max = 1_000;
+        place.options.step_bytes_max = 1_000;
         place
+    }
+}
+
+/// The shared server may stay for long: nothing is left there.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let client = ::redis::Client::open(self.url.as_str()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let keys: Vec<String> = ::redis::cmd("KEYS")
+            .arg(format!("{{headwater:{}}}*", self.options.name))
+            .query(&mut connection)
+            .unwrap();
+        for key in keys {
+            ::redis::cmd("UNLINK")
+                .arg(key)
+                .exec(&mut connection)
+                .unwrap();
+        }
     }
 }
 
@@ -26,7 +48,7 @@ impl StoreHarness for Place {
     type Store = RedisStore;
 
     fn store(&self) -> RedisStore {
-        RedisStore::new(self.0.clone()).unwrap()
+        RedisStore::new(self.options.clone()).unwrap()
     }
 
     fn fences(&self) -> bool {

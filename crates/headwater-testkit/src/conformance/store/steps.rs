@@ -296,13 +296,14 @@ pub async fn a_newcomer_fences_off_or_is_refused<H: StoreHarness>(harness: &H) {
     assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
     commit(&mut second, &json!("second"), false).await;
     check(&second, 0, &held, &json!("second")).await;
-    // Nor does one that had begun nothing.
+    // One that had begun no step learns it from its first merge.
     let mut third = harness.store();
     take(&mut third, &folds).await;
-    assert!(
-        second.merge(0, &one).await.is_err()
-            || try_commit(&mut second, &json!(0), false).await.is_err()
-    );
+    let error = second.merge(0, &one).await.expect_err("it was fenced off");
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    try_commit(&mut second, &json!(0), false)
+        .await
+        .expect_err("it was fenced off");
     check(&third, 0, &held, &json!("second")).await;
 }
 
