@@ -186,9 +186,6 @@ impl<S: StateStore> FoldSink<S> {
                 }
             }
         }
-        if row.is_last() && row.transaction().is_some() {
-            self.ordinal += 1;
-        }
         Ok(())
     }
 
@@ -278,6 +275,10 @@ impl<S: StateStore> Sink for FoldSink<S> {
     async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
         for row in batch.rows() {
             self.fold(&row)?;
+            // Whatever table its last row is of.
+            if row.is_last() && row.transaction().is_some() {
+                self.ordinal += 1;
+            }
         }
         let pending: usize = self
             .folds

@@ -15,6 +15,8 @@ mod dynamic;
 mod embedded;
 mod golden;
 mod laws;
+mod rows;
+mod sink;
 mod suite;
 mod truth;
 mod wrong;
