@@ -204,6 +204,18 @@ impl<S: StateStore> FoldSink<S> {
         .hint("build the folds anew: headwater run --rebuild-folds; meanwhile queries answer what was before")
     }
 
+    /// Whether what was gathered takes more memory than it may. It is measured where an upper bound says so, and what is
+    /// found to be less than half is let grow: so measuring costs little for each row.
+    fn is_full(&mut self) -> bool {
+        let most = self.options.pending_bytes_max;
+        let gathered = self.folds.iter().map(|fold| fold.gathered.size_bytes());
+        if gathered.sum::<usize>() <= most {
+            return false;
+        }
+        let measured = self.folds.iter_mut().map(|fold| fold.gathered.measure());
+        measured.sum::<usize>() > most / 2
+    }
+
     /// Merges everything gathered into the store's step.
     async fn merge(&mut self) -> Result<()> {
         for (number, running) in self.folds.iter_mut().enumerate() {
@@ -280,12 +292,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
                 self.ordinal += 1;
             }
         }
-        let pending: usize = self
-            .folds
-            .iter()
-            .map(|fold| fold.gathered.size_bytes())
-            .sum();
-        if pending > self.options.pending_bytes_max {
+        if self.is_full() {
             self.merge().await?;
         }
         match durability {

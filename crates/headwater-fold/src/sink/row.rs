@@ -7,7 +7,7 @@ use super::counts::{Counts, Of};
 use super::{Running, Scratch};
 use crate::fold::{Plan, TakeBack};
 use crate::key;
-use crate::monoid::{Moment, Monoid, Refused, Scalar};
+use crate::monoid::{Item, Moment, Monoid, Refused, Scalar};
 use crate::place::{self, ALL_TIME};
 
 pub(super) struct Folding<'a> {
@@ -118,7 +118,9 @@ impl Folding<'_> {
             order: self.order,
             time_us,
         };
-        let changed = self.running.gathered.change(place, |monoid, into| {
+        let input_bytes = values.iter().map(Item::heap_bytes).sum();
+        let gathered = &mut self.running.gathered;
+        let changed = gathered.change(place, input_bytes, |monoid, into| {
             if takes_back {
                 monoid.take_back(into, values, moment)
             } else {

@@ -110,7 +110,7 @@ pub async fn aggregates_of_every_monoid_come_back<H: StoreHarness>(harness: &H) 
                 };
                 let place = Place::new(i64::from(event % 2) * 60, &[b'k', (event % 3) as u8]);
                 gathered
-                    .change(place.as_bytes(), |monoid, value| {
+                    .change(place.as_bytes(), 0, |monoid, value| {
                         monoid.add(value, &values, at)
                     })
                     .expect("an event that suits");
