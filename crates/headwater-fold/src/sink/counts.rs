@@ -11,15 +11,17 @@ pub(super) enum Of {
     Ignored,
     TooOld,
     Refused,
+    Retried,
 }
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "added",
     "taken_back",
     "unchanged",
     "ignored",
     "too_old",
     "refused",
+    "retried",
 ];
 
 /// Counters of a sink, which go on while it runs.
@@ -41,6 +43,8 @@ pub struct Counted {
     pub too_old: u64,
     /// Rows, and deltas, that could not be folded.
     pub refused: u64,
+    /// Times that a row was read again, because it could not be for now.
+    pub retried: u64,
 }
 
 impl Counts {
@@ -51,8 +55,15 @@ impl Counts {
     /// What was counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        let [added, taken_back, unchanged, ignored, too_old, refused] =
-            std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
+        let [
+            added,
+            taken_back,
+            unchanged,
+            ignored,
+            too_old,
+            refused,
+            retried,
+        ] = std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
         Counted {
             added,
             taken_back,
@@ -60,6 +71,7 @@ impl Counts {
             ignored,
             too_old,
             refused,
+            retried,
         }
     }
 }
@@ -75,6 +87,7 @@ impl Counted {
             self.ignored,
             self.too_old,
             self.refused,
+            self.retried,
         ];
         NAMES.into_iter().zip(counts).collect()
     }

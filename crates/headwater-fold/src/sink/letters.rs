@@ -4,10 +4,10 @@ use std::path::Path;
 
 use headwater_core::batch::{ChangeKind, Row};
 use headwater_core::dead_letters::{DeadLetters, Letter};
+use headwater_core::schema::TableName;
 use headwater_core::{Error, ErrorKind, Result, clock};
 use serde_json::{Map, Value};
 
-use crate::fold::Fold;
 use crate::monoid::Refused;
 use crate::place::Place;
 
@@ -44,18 +44,19 @@ impl Letters {
     /// A delta that the aggregate could not take.
     pub(super) fn about_place(
         &mut self,
-        fold: &Fold,
+        fold: &str,
+        table: Option<&TableName>,
         place: &Place,
         refused: &Refused,
     ) -> Result<()> {
-        tracing::warn!(fold = fold.name, place = ?place, "an aggregate cannot take what was added: {refused}");
+        tracing::warn!(fold, place = ?place, "an aggregate cannot take what was added: {refused}");
         let mut data = Map::new();
-        data.insert("fold".to_owned(), fold.name.clone().into());
+        data.insert("fold".to_owned(), fold.into());
         data.insert("place".to_owned(), format!("{place:?}").into());
         self.file.push(&Letter {
             at_s: clock::now_s(),
             sink: self.name.clone(),
-            table: fold.table.clone(),
+            table: table.cloned().unwrap_or_else(|| TableName::new("", "")),
             kind: "merge".to_owned(),
             key: Map::new(),
             reason: refused.to_string(),
@@ -69,14 +70,14 @@ impl Letters {
 }
 
 /// The end of the run, for a row.
-pub(super) fn stop(fold: &Fold, row: &Row<'_>, refused: &Refused) -> Error {
+pub(super) fn stop(fold: &str, row: &Row<'_>, refused: &Refused) -> Error {
     let image = row.after().or(row.before());
     let letter = image.map(|image| Letter::about("", "", &image, String::new()));
     let key = letter
         .map(|letter| Value::Object(letter.key))
         .unwrap_or_default();
     Error::new(ErrorKind::SinkRejected, "a row cannot be folded")
-        .with("fold", &fold.name)
+        .with("fold", fold)
         .with("table", &row.schema().name)
         .with("key", key)
         .with("reason", refused)
@@ -84,9 +85,9 @@ pub(super) fn stop(fold: &Fold, row: &Row<'_>, refused: &Refused) -> Error {
 }
 
 /// The same, for an aggregate.
-pub(super) fn stop_at(fold: &Fold, place: &Place, refused: &Refused) -> Error {
+pub(super) fn stop_at(fold: &str, place: &Place, refused: &Refused) -> Error {
     Error::new(ErrorKind::SinkRejected, "an aggregate cannot take what was added to it")
-        .with("fold", &fold.name)
+        .with("fold", fold)
         .with("place", format!("{place:?}"))
         .with("reason", refused)
         .hint("choose another monoid or larger bounds for the fold, or let such deltas go to a file: folds.dead_letters")

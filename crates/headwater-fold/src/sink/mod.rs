@@ -4,30 +4,36 @@
 //! change counts once, whatever is killed when. A change's images are looked at by themselves: what was is taken back from where it
 //! counted, what is is added where it counts now; so a row that leaves a filter, a key or a bucket is taken back there.
 
+mod configured;
 mod counts;
+mod extract;
 mod letters;
-mod row;
+mod running;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_core::batch::{Batch, ChangeKind, Row};
+use headwater_core::retry::Backoff;
 use headwater_core::schema::{SchemaId, TableSchema};
 use headwater_core::sink::{Capabilities, Durability, Receipt, Sink};
 use headwater_core::{Error, ErrorKind, Result, checkpoint, clock, failpoint};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
+pub use configured::Configured;
 pub use counts::{Counted, Counts};
+pub use extract::{Contribution, Extract, Unread};
 
-use crate::fold::{Plan, Typed, WindowText};
-use crate::gathered::Gathered;
-use crate::monoid::{Dynamic, Scalar};
+use crate::fold::Typed;
+use crate::monoid::Refused;
 use crate::store::{FoldInfo, StateStore, Step};
-use crate::window::Window;
 use counts::Of;
 use letters::Letters;
-use row::Folding;
+use running::{Folded, Running};
 
 /// Batches are cut far below this by the engine.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -41,6 +47,8 @@ pub struct FoldOptions {
     pub dead_letters: Option<PathBuf>,
     /// Begin a new generation, though the one that is served fits.
     pub anew: bool,
+    /// How often, and after which waits, a row is read again that could not be read for now. Then it is refused.
+    pub retry: Backoff,
 }
 
 impl Default for FoldOptions {
@@ -49,74 +57,65 @@ impl Default for FoldOptions {
             pending_bytes_max: 64 * 1024 * 1024,
             dead_letters: None,
             anew: false,
+            retry: Backoff {
+                longest: Duration::from_secs(5),
+                attempts_max: Some(2),
+                ..Backoff::default()
+            },
         }
     }
 }
 
-/// A fold with its monoid.
-#[derive(Debug)]
-struct Running {
-    typed: Typed,
-    window: Option<Window>,
-    gathered: Gathered<Dynamic>,
-    /// The bucket before which nothing is kept.
-    keep_from_s: Option<i64>,
-}
-
 /// Folds rows into a state store. See [the module](self).
 #[derive(Debug)]
-pub struct FoldSink<S> {
+pub struct FoldSink<S, E: Extract = Configured> {
     store: S,
     options: FoldOptions,
     infos: Vec<FoldInfo>,
-    folds: Vec<Running>,
+    folds: Vec<Running<E>>,
     counts: Arc<Counts>,
     letters: Option<Letters>,
     /// For each definition, the folds over it.
-    plans: FxHashMap<SchemaId, Arc<[(usize, Plan)]>>,
+    plans: FxHashMap<SchemaId, Plans<E>>,
     /// Transactions so far: what orders events.
     ordinal: u64,
     /// What is written to is not what is served.
     is_building: bool,
-    scratch: Scratch,
+    random: StdRng,
 }
 
-/// Memory that is used again for each row.
-#[derive(Debug, Default)]
-struct Scratch {
-    place: Vec<u8>,
-    values: Vec<Scalar>,
-}
+/// The folds over a definition, by number.
+type Plans<E> = Arc<[(usize, <E as Extract>::Plan)]>;
 
 impl<S: StateStore> FoldSink<S> {
-    /// A sink of these folds, which have names of their own.
+    /// A sink of folds of a configuration, which have names of their own.
     ///
     /// # Errors
     /// `Configuration`.
     pub fn new(folds: Vec<Typed>, store: S, options: FoldOptions) -> Result<Self> {
-        let mut infos = Vec::new();
-        let mut running: Vec<Running> = Vec::new();
-        for typed in folds {
-            let fold = &typed.fold;
-            fold.validate()?;
-            if running
-                .iter()
-                .any(|other| other.typed.fold.name == fold.name)
-            {
+        Self::of(folds.into_iter().map(Configured::from), store, options)
+    }
+}
+
+impl<S: StateStore, E: Extract> FoldSink<S, E> {
+    /// A sink of these folds, which have names of their own.
+    ///
+    /// # Errors
+    /// `Configuration`.
+    pub fn of(folds: impl IntoIterator<Item = E>, store: S, options: FoldOptions) -> Result<Self> {
+        let mut infos: Vec<FoldInfo> = Vec::new();
+        let mut running = Vec::new();
+        for fold in folds {
+            let info = fold.info()?;
+            if infos.iter().any(|other| other.name == info.name) {
                 return Err(Error::new(
                     ErrorKind::Configuration,
-                    format!("two folds are called `{}`", fold.name),
+                    format!("two folds are called `{}`", info.name),
                 )
                 .hint("give them two names"));
             }
-            infos.push(typed.info()?);
-            let window = fold.window.as_ref();
-            running.push(Running {
-                window: window.map(WindowText::window).transpose()?,
-                gathered: Gathered::new(Arc::new(typed.monoid.clone())),
-                keep_from_s: None,
-                typed,
-            });
+            running.push(Running::new(info.name.clone(), fold)?);
+            infos.push(info);
         }
         Ok(Self {
             store,
@@ -128,7 +127,7 @@ impl<S: StateStore> FoldSink<S> {
             plans: FxHashMap::default(),
             ordinal: 0,
             is_building: false,
-            scratch: Scratch::default(),
+            random: StdRng::from_os_rng(),
         })
     }
 
@@ -139,22 +138,23 @@ impl<S: StateStore> FoldSink<S> {
     }
 
     /// The folds over a definition.
-    fn plans(&mut self, schema: &TableSchema) -> Result<Arc<[(usize, Plan)]>> {
+    fn plans(&mut self, schema: &TableSchema) -> Result<Plans<E>> {
         if let Some(plans) = self.plans.get(&schema.id) {
             return Ok(plans.clone());
         }
         let mut plans = Vec::new();
-        for (number, running) in self.folds.iter().enumerate() {
-            if running.typed.fold.table == schema.name {
-                plans.push((number, running.typed.bind(schema)?));
+        for (number, running) in self.folds.iter_mut().enumerate() {
+            if let Some(plan) = running.extract.bind(schema)? {
+                running.table = Some(schema.name.clone());
+                plans.push((number, plan));
             }
         }
-        let plans: Arc<[(usize, Plan)]> = plans.into();
+        let plans: Plans<E> = plans.into();
         self.plans.insert(schema.id, plans.clone());
         Ok(plans)
     }
 
-    fn fold(&mut self, row: &Row<'_>) -> Result<()> {
+    async fn fold(&mut self, row: &Row<'_>) -> Result<()> {
         let plans = self.plans(row.schema())?;
         if plans.is_empty() {
             return Ok(());
@@ -170,30 +170,55 @@ impl<S: StateStore> FoldSink<S> {
             }
         }
         for (number, plan) in plans.iter() {
-            let mut folding = Folding {
-                running: &mut self.folds[*number],
-                plan,
-                counts: &self.counts,
-                scratch: &mut self.scratch,
-                order: (self.ordinal, row.offset()),
-            };
-            if let Err(refused) = folding.row(row)? {
-                self.counts.add(Of::Refused, 1);
-                let fold = &self.folds[*number].typed.fold;
-                match &mut self.letters {
-                    Some(letters) => letters.about_row(&fold.name, row, &refused)?,
-                    None => return Err(letters::stop(fold, row, &refused)),
-                }
+            let mut attempt = 0;
+            loop {
+                let running = &mut self.folds[*number];
+                let refused = match running.fold(plan, row, self.ordinal, &self.counts)? {
+                    Folded::Whole => break,
+                    Folded::Refused(refused) => refused,
+                    Folded::ForNow(error) if self.options.retry.is_exhausted(attempt) => {
+                        Refused::unsuitable(error.to_string())
+                    }
+                    Folded::ForNow(error) => {
+                        self.wait(attempt, *number, &error).await;
+                        attempt += 1;
+                        continue;
+                    }
+                };
+                self.refuse(*number, row, &refused)?;
+                break;
             }
         }
         Ok(())
     }
 
+    async fn wait(&mut self, attempt: u32, fold: usize, error: &Error) {
+        let wait = self.options.retry.wait(attempt, &mut self.random);
+        let wait_ms = wait.as_secs_f64() * 1000.0;
+        self.counts.add(Of::Retried, 1);
+        tracing::warn!(
+            fold = self.folds[fold].name,
+            wait_ms,
+            "a row is read again: {error}"
+        );
+        tokio::time::sleep(wait).await;
+    }
+
+    /// A row that a fold does not take: to the dead letters, or the run ends.
+    fn refuse(&mut self, fold: usize, row: &Row<'_>, refused: &Refused) -> Result<()> {
+        self.counts.add(Of::Refused, 1);
+        let fold = &self.folds[fold].name;
+        match &mut self.letters {
+            Some(letters) => letters.about_row(fold, row, refused),
+            None => Err(letters::stop(fold, row, refused)),
+        }
+    }
+
     /// A table was emptied without a word about its rows.
-    fn emptied(&self, row: &Row<'_>, plans: &[(usize, Plan)]) -> Error {
+    fn emptied(&self, row: &Row<'_>, plans: &Plans<E>) -> Error {
         let names: Vec<&str> = plans
             .iter()
-            .map(|(number, _)| self.folds[*number].typed.fold.name.as_str())
+            .map(|(number, _)| self.folds[*number].name.as_str())
             .collect();
         Error::new(
             ErrorKind::SinkRejected,
@@ -227,8 +252,15 @@ impl<S: StateStore> FoldSink<S> {
             for (place, _, refused) in deltas.refused() {
                 self.counts.add(Of::Refused, 1);
                 match &mut self.letters {
-                    Some(letters) => letters.about_place(&running.typed.fold, &place, &refused)?,
-                    None => return Err(letters::stop_at(&running.typed.fold, &place, &refused)),
+                    Some(letters) => {
+                        letters.about_place(
+                            &running.name,
+                            running.table.as_ref(),
+                            &place,
+                            &refused,
+                        )?;
+                    }
+                    None => return Err(letters::stop_at(&running.name, &place, &refused)),
                 }
             }
         }
@@ -249,7 +281,7 @@ impl<S: StateStore> FoldSink<S> {
     }
 }
 
-impl<S: StateStore> Sink for FoldSink<S> {
+impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             idempotent: false,
@@ -286,7 +318,7 @@ impl<S: StateStore> Sink for FoldSink<S> {
 
     async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
         for row in batch.rows() {
-            self.fold(&row)?;
+            self.fold(&row).await?;
             // Whatever table its last row is of.
             if row.is_last() && row.transaction().is_some() {
                 self.ordinal += 1;
@@ -326,16 +358,6 @@ impl<S: StateStore> Sink for FoldSink<S> {
             self.is_building = false;
             tracing::info!("the folds are complete, and answer queries");
         }
-        Ok(())
-    }
-}
-
-impl Running {
-    /// Looks at the clock: buckets that are over for long enough are not kept any more.
-    fn forget_old(&mut self, now_s: i64) -> Result<()> {
-        let window = self.window.as_ref();
-        let keep_from_s = window.map(|window| window.keep_from_s(now_s)).transpose()?;
-        self.keep_from_s = keep_from_s.flatten();
         Ok(())
     }
 }

@@ -1,0 +1,212 @@
+//! A fold that is running: one row into it.
+
+use headwater_core::batch::{ChangeKind, Row};
+use headwater_core::schema::TableName;
+use headwater_core::{Error, ErrorKind, Result};
+
+use super::counts::{Counts, Of};
+use super::extract::{Extract, Unread};
+use crate::fold::TakeBack;
+use crate::gathered::Gathered;
+use crate::monoid::{Laws, Moment, Monoid, Refused};
+use crate::place::{self, ALL_TIME};
+use crate::window::Window;
+
+const SECOND_US: i64 = 1_000_000;
+
+/// A fold, and what it has gathered since the last merge.
+#[derive(Debug)]
+pub(super) struct Running<E: Extract> {
+    pub(super) name: String,
+    pub(super) extract: E,
+    pub(super) gathered: Gathered<E::Monoid>,
+    /// A table that is folded, once one is known.
+    pub(super) table: Option<TableName>,
+    laws: Laws,
+    window: Option<Window>,
+    /// The same window: what says which bucket, and remembers what it said last.
+    buckets: Option<Window>,
+    /// The bucket before which nothing is kept.
+    pub(super) keep_from_s: Option<i64>,
+    place: Vec<u8>,
+}
+
+/// What became of a row.
+#[derive(Debug)]
+pub(super) enum Folded {
+    /// It is in the fold, as far as it counts.
+    Whole,
+    /// It is not, or in part.
+    Refused(Refused),
+    /// Nothing of it is: something that may pass was in the way.
+    ForNow(Error),
+}
+
+impl From<Unread> for Folded {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Refused(refused) => Self::Refused(refused),
+            Unread::ForNow(error) => Self::ForNow(error),
+        }
+    }
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    order: (u64, u64),
+    event_us: i64,
+    takes_back: bool,
+}
+
+impl<E: Extract> Running<E> {
+    pub(super) fn new(name: String, extract: E) -> Result<Self> {
+        let monoid = extract.monoid();
+        let window = extract.window()?;
+        Ok(Self {
+            name,
+            buckets: window.clone(),
+            window,
+            laws: monoid.laws(),
+            gathered: Gathered::new(monoid),
+            extract,
+            table: None,
+            keep_from_s: None,
+            place: Vec::new(),
+        })
+    }
+
+    /// Looks at the clock: buckets that are over for long enough are not kept any more.
+    pub(super) fn forget_old(&mut self, now_s: i64) -> Result<()> {
+        let window = self.window.as_ref();
+        let keep_from_s = window.map(|window| window.keep_from_s(now_s)).transpose()?;
+        self.keep_from_s = keep_from_s.flatten();
+        Ok(())
+    }
+
+    /// Folds a row of the transaction with this number. An error ends the run.
+    pub(super) fn fold(
+        &mut self,
+        plan: &E::Plan,
+        row: &Row<'_>,
+        transaction: u64,
+        counts: &Counts,
+    ) -> Result<Folded> {
+        let before = row.before().map(|image| self.extract.see(plan, image));
+        let before = match before.transpose() {
+            Ok(before) => before.flatten(),
+            Err(unread) => return Ok(unread.into()),
+        };
+        let after = row.after().map(|image| self.extract.see(plan, image));
+        let after = match after.transpose() {
+            Ok(after) => after.flatten(),
+            Err(unread) => return Ok(unread.into()),
+        };
+        if let (Some(before), Some(after)) = (&before, &after)
+            && self.extract.is_same(plan, before, after)
+        {
+            counts.add(Of::Unchanged, 1);
+            return Ok(Folded::Whole);
+        }
+        let at = At {
+            order: (transaction, row.offset()),
+            event_us: i64::from(row.timestamp_s()) * SECOND_US,
+            takes_back: false,
+        };
+        let is_change = matches!(row.kind(), ChangeKind::Update | ChangeKind::Delete);
+        if let (Some(before), true) = (&before, is_change) {
+            if self.laws.invertible {
+                let at = At {
+                    takes_back: true,
+                    ..at
+                };
+                if let Err(refused) = self.contribute(plan, before, at, counts) {
+                    return Ok(Folded::Refused(refused));
+                }
+            } else {
+                self.cannot_take_back(row, counts)?;
+            }
+        }
+        let added = match &after {
+            Some(after) => self.contribute(plan, after, at, counts),
+            None => Ok(()),
+        };
+        Ok(added.map_or_else(Folded::Refused, |()| Folded::Whole))
+    }
+
+    fn cannot_take_back(&self, row: &Row<'_>, counts: &Counts) -> Result<()> {
+        if self.extract.take_back() == TakeBack::Ignore {
+            counts.add(Of::Ignored, 1);
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::SinkRejected,
+            "a row was changed or deleted that is in a fold which cannot take it back",
+        )
+        .with("fold", &self.name)
+        .with("monoid", self.extract.monoid().name())
+        .with("table", &row.schema().name)
+        .hint("say `take_back: ignore` for this fold if old rows may stay in it, or choose a monoid that can take back (sum, count, average, set of counts, quantiles)"))
+    }
+
+    /// Adds what an image contributes, or takes it back.
+    fn contribute(
+        &mut self,
+        plan: &E::Plan,
+        seen: &E::Seen<'_>,
+        at: At,
+        counts: &Counts,
+    ) -> Result<(), Refused> {
+        let Self {
+            extract,
+            gathered,
+            window,
+            buckets,
+            keep_from_s,
+            place,
+            ..
+        } = self;
+        let mut refused = Ok(());
+        let read = extract.contribute(plan, seen, window.as_ref(), &mut |found| {
+            let moment = Moment {
+                order: at.order,
+                time_us: found.time_us.unwrap_or(at.event_us),
+            };
+            let bucket_s = match buckets {
+                None => ALL_TIME,
+                Some(window) => match window.bucket_s(moment.time_us) {
+                    Ok(bucket_s) => bucket_s,
+                    Err(error) => {
+                        refused = Err(Refused::unsuitable(error.message().to_owned()));
+                        return;
+                    }
+                },
+            };
+            if keep_from_s.is_some_and(|from_s| bucket_s < from_s) {
+                counts.add(Of::TooOld, 1);
+                return;
+            }
+            place::begin(place, bucket_s);
+            place.extend_from_slice(found.key);
+            let changed = gathered.change(place, found.input_bytes, |monoid, into| {
+                if at.takes_back {
+                    monoid.take_back(into, found.input, moment)
+                } else {
+                    monoid.add(into, found.input, moment)
+                }
+            });
+            match changed {
+                Ok(()) => {
+                    let of = if at.takes_back {
+                        Of::TakenBack
+                    } else {
+                        Of::Added
+                    };
+                    counts.add(of, 1);
+                }
+                Err(cause) => refused = Err(cause),
+            }
+        });
+        read.and(refused)
+    }
+}
