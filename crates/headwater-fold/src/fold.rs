@@ -95,6 +95,22 @@ pub struct Fold {
     pub take_back: TakeBack,
 }
 
+/// Whether a fold may be called so.
+///
+/// # Errors
+/// `Configuration`.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    if !name.is_empty() && name.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Configuration,
+        format!("`{name}` is no name of a fold"),
+    )
+    .hint("use letters, digits, _ and -: it stands in addresses"))
+}
+
 /// The version of how definitions are understood: with another one, folds are built anew.
 const MEANING: u32 = 1;
 
@@ -104,14 +120,7 @@ impl Fold {
     /// # Errors
     /// `Configuration`, with what to write instead.
     pub fn validate(&self) -> Result<()> {
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-        if self.name.is_empty() || !self.name.chars().all(is_plain) {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                format!("`{}` is no name of a fold", self.name),
-            )
-            .hint("use letters, digits, _ and -: it stands in addresses"));
-        }
+        check_name(&self.name)?;
         self.check().map_err(|error| error.with("fold", &self.name))
     }
 

@@ -48,6 +48,92 @@ pub fn push_text(key: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// What a key, or a part of one, is made of.
+///
+/// Parts are written as those of columns are, so that an aggregate is found by the same key, whatever made it.
+pub trait AsKey {
+    /// Appends it.
+    fn push(&self, key: &mut Vec<u8>);
+}
+
+macro_rules! shown {
+    ($($type:ty),*) => {$(
+        impl AsKey for $type {
+            fn push(&self, key: &mut Vec<u8>) {
+                show(key, self);
+            }
+        }
+    )*};
+}
+shown!(i8, i16, i32, i64, i128, u8, u16, u32, u64, u128);
+
+impl AsKey for bool {
+    fn push(&self, key: &mut Vec<u8>) {
+        show(key, u8::from(*self));
+    }
+}
+
+impl AsKey for str {
+    fn push(&self, key: &mut Vec<u8>) {
+        push_text(key, self);
+    }
+}
+
+impl AsKey for String {
+    fn push(&self, key: &mut Vec<u8>) {
+        push_text(key, self);
+    }
+}
+
+impl AsKey for [u8] {
+    fn push(&self, key: &mut Vec<u8>) {
+        push_part(key, true, Cell::Bytes(self));
+    }
+}
+
+impl AsKey for Vec<u8> {
+    fn push(&self, key: &mut Vec<u8>) {
+        self.as_slice().push(key);
+    }
+}
+
+impl<K: AsKey + ?Sized> AsKey for &K {
+    fn push(&self, key: &mut Vec<u8>) {
+        (**self).push(key);
+    }
+}
+
+impl<K: AsKey> AsKey for Option<K> {
+    fn push(&self, key: &mut Vec<u8>) {
+        match self {
+            Some(part) => part.push(key),
+            None => push_part(key, true, Cell::Null),
+        }
+    }
+}
+
+/// The one aggregate of all records.
+impl AsKey for () {
+    fn push(&self, _key: &mut Vec<u8>) {}
+}
+
+macro_rules! parts {
+    ($($part:ident $at:tt),*) => {
+        impl<A: AsKey, $($part: AsKey),*> AsKey for (A, $($part),*) {
+            fn push(&self, key: &mut Vec<u8>) {
+                self.0.push(key);
+                $(
+                    key.push(b'/');
+                    self.$at.push(key);
+                )*
+            }
+        }
+    };
+}
+parts!(B 1);
+parts!(B 1, C 2);
+parts!(B 1, C 2, D 3);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +156,21 @@ mod tests {
         assert_eq!(key(&[Cell::Null]), "\\N");
         assert_eq!(key(&[Cell::Bytes(&[0, 255])]), "0x00ff");
         assert_eq!(key(&[Cell::Decimal("1.50")]), "1.50");
+    }
+
+    #[test]
+    fn keys_of_a_program_are_those_of_columns() {
+        fn of(part: impl AsKey) -> String {
+            let mut key = Vec::new();
+            part.push(&mut key);
+            String::from_utf8(key).unwrap()
+        }
+        assert_eq!(of(-42), key(&[Cell::Int(-42)]));
+        assert_eq!(of(true), key(&[Cell::Int(1)]));
+        let columns = [Cell::Text("a/b"), Cell::UInt(7), Cell::Null];
+        assert_eq!(of(("a/b", 7u64, None::<i32>)), key(&columns));
+        assert_eq!(of("x".to_owned()), key(&[Cell::Text("x")]));
+        assert_eq!(of(vec![0u8, 255]), key(&[Cell::Bytes(&[0, 255])]));
+        assert_eq!(of(()), "");
     }
 }

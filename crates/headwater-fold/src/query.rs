@@ -18,7 +18,7 @@ use crate::store::{Served, StateReader};
 use crate::window::{Window, parse_length_s};
 
 /// Buckets that one question may cover.
-const BUCKETS_MAX: usize = 100_000;
+pub(crate) const BUCKETS_MAX: usize = 100_000;
 /// Keys that one question may name, and that a list of the top ones may hold.
 pub const KEYS_MAX: usize = 10_000;
 
@@ -166,7 +166,7 @@ async fn asked<R: StateReader>(
     })
 }
 
-fn includes(progress: &Value) -> Includes {
+pub(crate) fn includes(progress: &Value) -> Includes {
     let checkpoint = &progress["checkpoint"];
     Includes {
         position: checkpoint["log"].clone(),

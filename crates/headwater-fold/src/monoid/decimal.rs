@@ -34,6 +34,34 @@ impl Default for Decimal {
     }
 }
 
+/// From plain digits, or an integer.
+impl<'de> serde::Deserialize<'de> for Decimal {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Digits;
+        impl serde::de::Visitor<'_> for Digits {
+            type Value = Decimal;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decimal number in plain digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Decimal, E> {
+                let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
+                Decimal::parse(text).ok_or_else(wrong)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Decimal, E> {
+                Ok(value.into())
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Decimal, E> {
+                Ok(Decimal::new(value.into(), 0))
+            }
+        }
+        input.deserialize_any(Digits)
+    }
+}
+
 impl From<i64> for Decimal {
     fn from(value: i64) -> Self {
         Self::new(i128::from(value), 0)

@@ -77,6 +77,30 @@ impl Counts {
 }
 
 impl Counted {
+    fn with(self, other: Self, how: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            added: how(self.added, other.added),
+            taken_back: how(self.taken_back, other.taken_back),
+            unchanged: how(self.unchanged, other.unchanged),
+            ignored: how(self.ignored, other.ignored),
+            too_old: how(self.too_old, other.too_old),
+            refused: how(self.refused, other.refused),
+            retried: how(self.retried, other.retried),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What was counted since it stood at `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
     /// Each count by its word, for metrics and status.
     #[must_use]
     pub fn by_word(&self) -> Vec<(&'static str, u64)> {

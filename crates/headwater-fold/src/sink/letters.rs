@@ -1,6 +1,6 @@
 //! What becomes of rows that cannot be folded: dead letters, or the end of the run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use headwater_core::batch::{ChangeKind, Row};
 use headwater_core::dead_letters::{DeadLetters, Letter};
@@ -11,17 +11,38 @@ use serde_json::{Map, Value};
 use crate::monoid::Refused;
 use crate::place::Place;
 
-/// The file of dead letters.
+/// The file of dead letters, made with the first of them.
 #[derive(Debug)]
 pub(super) struct Letters {
     name: String,
-    file: DeadLetters,
+    path: PathBuf,
+    file: Option<DeadLetters>,
 }
 
 impl Letters {
-    pub(super) fn open(name: String, path: Option<&Path>) -> Result<Option<Self>> {
-        let file = path.map(DeadLetters::open).transpose()?;
-        Ok(file.map(|file| Self { name, file }))
+    pub(super) fn new(name: String, path: PathBuf) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if !folder.as_os_str().is_empty() && !folder.is_dir() {
+            return Err(Error::new(
+                ErrorKind::Storage,
+                "the folder of the dead letters is not there",
+            )
+            .with("folder", folder.display())
+            .hint("make it, or name another file"));
+        }
+        Ok(Self {
+            name,
+            path,
+            file: None,
+        })
+    }
+
+    fn push(&mut self, letter: &Letter) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            file @ None => file.insert(DeadLetters::open(&self.path)?),
+        };
+        file.push(letter)
     }
 
     pub(super) fn about_row(&mut self, fold: &str, row: &Row<'_>, refused: &Refused) -> Result<()> {
@@ -38,7 +59,7 @@ impl Letters {
         let letter = Letter::about(&self.name, kind, &image, reason);
         let key = Value::Object(letter.key.clone());
         tracing::warn!(fold, table = %letter.table, %key, "a row is not folded: {refused}");
-        self.file.push(&letter)
+        self.push(&letter)
     }
 
     /// A delta that the aggregate could not take.
@@ -53,7 +74,7 @@ impl Letters {
         let mut data = Map::new();
         data.insert("fold".to_owned(), fold.into());
         data.insert("place".to_owned(), format!("{place:?}").into());
-        self.file.push(&Letter {
+        self.push(&Letter {
             at_s: clock::now_s(),
             sink: self.name.clone(),
             table: table.cloned().unwrap_or_else(|| TableName::new("", "")),
@@ -65,7 +86,7 @@ impl Letters {
     }
 
     pub(super) fn sync(&mut self) -> Result<()> {
-        self.file.sync()
+        self.file.as_mut().map_or(Ok(()), DeadLetters::sync)
     }
 }
 

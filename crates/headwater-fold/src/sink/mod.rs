@@ -12,7 +12,7 @@ mod running;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwater_core::batch::{Batch, ChangeKind, Row};
 use headwater_core::retry::Backoff;
@@ -30,6 +30,7 @@ pub use extract::{Contribution, Extract, Unread};
 
 use crate::fold::Typed;
 use crate::monoid::Refused;
+use crate::recorder::{Operation, Recorder};
 use crate::store::{FoldInfo, StateStore, Step};
 use counts::Of;
 use letters::Letters;
@@ -49,6 +50,10 @@ pub struct FoldOptions {
     pub anew: bool,
     /// How often, and after which waits, a row is read again that could not be read for now. Then it is refused.
     pub retry: Backoff,
+    /// Who hears of errors and of the store's latency.
+    pub recorder: Option<Arc<dyn Recorder>>,
+    /// The store has to hold where to go on: an empty one is refused.
+    pub goes_on: bool,
 }
 
 impl Default for FoldOptions {
@@ -62,6 +67,8 @@ impl Default for FoldOptions {
                 attempts_max: Some(2),
                 ..Backoff::default()
             },
+            recorder: None,
+            goes_on: false,
         }
     }
 }
@@ -196,6 +203,7 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
         let wait = self.options.retry.wait(attempt, &mut self.random);
         let wait_ms = wait.as_secs_f64() * 1000.0;
         self.counts.add(Of::Retried, 1);
+        self.heard_error(fold, error);
         tracing::warn!(
             fold = self.folds[fold].name,
             wait_ms,
@@ -207,6 +215,7 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
     /// A row that a fold does not take: to the dead letters, or the run ends.
     fn refuse(&mut self, fold: usize, row: &Row<'_>, refused: &Refused) -> Result<()> {
         self.counts.add(Of::Refused, 1);
+        self.heard_error(fold, &refused.clone().into());
         let fold = &self.folds[fold].name;
         match &mut self.letters {
             Some(letters) => letters.about_row(fold, row, refused),
@@ -241,6 +250,24 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
         measured.sum::<usize>() > most / 2
     }
 
+    /// An error about a store that holds nothing to go on from.
+    fn holds_nothing(&self) -> Error {
+        let names: Vec<&str> = self.infos.iter().map(|info| info.name.as_str()).collect();
+        Error::new(
+            ErrorKind::NotFound,
+            "the store holds nothing of these folds to go on from",
+        )
+        .with("folds", names.join(", "))
+        .with("store", self.store.name())
+        .hint("bootstrap them first, into this store; or fold only what comes from now on")
+    }
+
+    fn heard_error(&self, fold: usize, error: &Error) {
+        if let Some(recorder) = &self.options.recorder {
+            recorder.error(&self.folds[fold].name, error);
+        }
+    }
+
     /// Merges everything gathered into the store's step.
     async fn merge(&mut self) -> Result<()> {
         for (number, running) in self.folds.iter_mut().enumerate() {
@@ -248,7 +275,11 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
                 continue;
             }
             let mut deltas = running.gathered.take();
+            let began = Instant::now();
             self.store.merge(number, &deltas).await?;
+            if let Some(recorder) = &self.options.recorder {
+                recorder.latency(&running.name, Operation::Merge, began.elapsed());
+            }
             for (place, _, refused) in deltas.refused() {
                 self.counts.add(Of::Refused, 1);
                 match &mut self.letters {
@@ -299,14 +330,20 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
 
     async fn recover(&mut self) -> Result<Option<Value>> {
         self.forget();
-        self.letters = Letters::open(self.name(), self.options.dead_letters.as_deref())?;
+        let letters = self.options.dead_letters.clone();
+        let letters = letters.map(|path| Letters::new(self.name(), path));
+        self.letters = letters.transpose()?;
         let taken = self.store.take_over(&self.infos, self.options.anew).await?;
         // Whoever comes back goes on with what was begun.
         self.options.anew = false;
         self.is_building = taken.is_building;
         let Some(mut progress) = taken.progress else {
             self.ordinal = 0;
-            return Ok(None);
+            return if self.options.goes_on {
+                Err(self.holds_nothing())
+            } else {
+                Ok(None)
+            };
         };
         self.ordinal = progress["transactions"].as_u64().unwrap_or(0);
         Ok(Some(progress["checkpoint"].take()))
@@ -352,7 +389,13 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
             serve,
             keep_from_s: &keep_from_s,
         };
+        let began = Instant::now();
         self.store.commit(step).await?;
+        if let Some(recorder) = &self.options.recorder {
+            for running in &self.folds {
+                recorder.latency(&running.name, Operation::Commit, began.elapsed());
+            }
+        }
         failpoint::hit("fold.committed")?;
         if serve {
             self.is_building = false;

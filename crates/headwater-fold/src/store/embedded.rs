@@ -12,6 +12,7 @@
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use headwater_core::{Error, ErrorKind, Result};
@@ -34,14 +35,52 @@ const FORMAT: u32 = 1;
 /// Memory for pages by default.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
 
-/// A state store in one file of this process.
+/// A state store in one file of this process. A clone is another handle of the same file; one of them writes at a time.
 pub struct Embedded {
     // Before the database, which is dropped after it: closing waits for the step under way, and would wait for ever.
     step: Option<WriteTransaction>,
+    // After the step: whoever writes next is not to wait for it.
+    lease: Option<Lease>,
     path: PathBuf,
-    shared: Arc<Mutex<Option<Arc<Database>>>>,
+    shared: Arc<Shared>,
     meta: Catalog,
     out: Vec<u8>,
+}
+
+/// What the handles of a file have in common.
+#[derive(Default)]
+struct Shared {
+    database: Mutex<Option<Arc<Database>>>,
+    is_written: AtomicBool,
+}
+
+/// The right to write, as long as it lives.
+struct Lease(Arc<Shared>);
+
+impl Lease {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let was_written = shared.is_written.swap(true, Ordering::AcqRel);
+        (!was_written).then(|| Self(shared.clone()))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.is_written.store(false, Ordering::Release);
+    }
+}
+
+impl Clone for Embedded {
+    fn clone(&self) -> Self {
+        Self {
+            step: None,
+            lease: None,
+            path: self.path.clone(),
+            shared: self.shared.clone(),
+            meta: Catalog::default(),
+            out: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Embedded {
@@ -58,6 +97,7 @@ impl Embedded {
     pub fn new(path: &Path) -> Self {
         Self {
             step: None,
+            lease: None,
             path: path.to_owned(),
             shared: Arc::default(),
             meta: Catalog::default(),
@@ -70,7 +110,8 @@ impl Embedded {
     }
 
     fn database(&self) -> Result<Arc<Database>> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.shared.database.lock();
+        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = &*shared {
             return Ok(database.clone());
         }
@@ -133,6 +174,15 @@ impl Embedded {
             }),
         }
     }
+}
+
+fn written_by_another(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Locked,
+        "another run of this process writes the store of folds",
+    )
+    .with("file", path.display())
+    .hint("let that one end first; each pipeline has a store of its own")
 }
 
 fn failed(path: &Path, what: &'static str, cause: redb::Error) -> Error {
@@ -215,6 +265,10 @@ impl StateStore for Embedded {
         if let Some(step) = self.step.take() {
             step.abort()
                 .map_err(|cause| self.failed("dropping a step", cause))?;
+        }
+        if self.lease.is_none() {
+            let lease = Lease::take(&self.shared);
+            self.lease = Some(lease.ok_or_else(|| written_by_another(&self.path))?);
         }
         let step = self.begin()?;
         self.meta = self.read_meta(&step)?;

@@ -15,6 +15,7 @@ mod dynamic;
 mod embedded;
 mod golden;
 mod laws;
+mod pipelines;
 mod rows;
 mod sink;
 mod suite;
