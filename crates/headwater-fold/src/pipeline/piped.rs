@@ -135,7 +135,7 @@ where
             let record = (self.0.read)(&image)?;
             self.take(&record).map_err(unread)
         });
-        std::panic::catch_unwind(take).unwrap_or_else(|panic| Err(panicked(&panic).into()))
+        std::panic::catch_unwind(take).unwrap_or_else(|panic| Err(panicked(&*panic).into()))
     }
 
     fn is_same(&self, _plan: &(), one: &Taken<V>, other: &Taken<V>) -> bool {

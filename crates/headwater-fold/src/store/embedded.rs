@@ -10,10 +10,11 @@
 //! meta   "store" → {format, served, writing, generations: {number: {folds, progress}}}
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use headwater_core::{Error, ErrorKind, Result};
 use redb::{
@@ -35,7 +36,7 @@ const FORMAT: u32 = 1;
 /// Memory for pages by default.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
 
-/// A state store in one file of this process. A clone is another handle of the same file; one of them writes at a time.
+/// A state store in one file of this process. There may be several handles of one file; one of them writes at a time.
 pub struct Embedded {
     // Before the database, which is dropped after it: closing waits for the step under way, and would wait for ever.
     step: Option<WriteTransaction>,
@@ -52,6 +53,24 @@ pub struct Embedded {
 struct Shared {
     database: Mutex<Option<Arc<Database>>>,
     is_written: AtomicBool,
+}
+
+/// The files that are open in this process, or about to be: one cannot be opened twice.
+static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
+
+impl Shared {
+    /// What the handles of this file have in common.
+    fn of(path: &Path) -> Arc<Self> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, shared| shared.strong_count() > 0);
+        if let Some(shared) = open.get(&path).and_then(Weak::upgrade) {
+            return shared;
+        }
+        let shared = Arc::default();
+        open.insert(path, Arc::downgrade(&shared));
+        shared
+    }
 }
 
 /// The right to write, as long as it lives.
@@ -99,7 +118,7 @@ impl Embedded {
             step: None,
             lease: None,
             path: path.to_owned(),
-            shared: Arc::default(),
+            shared: Shared::of(path),
             meta: Catalog::default(),
             out: Vec::new(),
         }

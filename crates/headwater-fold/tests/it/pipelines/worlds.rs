@@ -169,9 +169,18 @@ impl Run<'_> {
     }
 }
 
+/// In memory, if there is such a place: these processes die in this one, and what is written needs no disk to survive that.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        return tempfile::tempdir_in(memory).unwrap();
+    }
+    tempfile::tempdir().unwrap()
+}
+
 fn hold(options: &memory::Options) {
     for seed in 0..seeds() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let mut run = Run {
             world: World::new(seed, options.clone()),
             store: &folder.path().join("folds.redb"),
