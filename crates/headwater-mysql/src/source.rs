@@ -109,6 +109,22 @@ impl MysqlSource {
         }
     }
 
+    /// These tables of the database that `url` names: `mysql://user:password@host:port/database`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Configuration` for a URL that is none, or names no database.
+    pub fn of_tables(url: &str, tables: &[&str]) -> Result<Self> {
+        let connect = ConnectOptions::from_url(url)?;
+        let database = connect.database.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "the URL names no database")
+                .hint("write it behind the port: mysql://user@host:3306/shop")
+        })?;
+        let tables = tables.iter();
+        let tables = tables.map(|table| TableName::new(database.as_str(), *table));
+        let selection = Selection::Tables(tables.collect());
+        Ok(Self::new(Settings::new(connect, selection)))
+    }
+
     /// The definitions of the tables that a copy would read, as they are now.
     ///
     /// # Errors

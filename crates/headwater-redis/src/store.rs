@@ -46,6 +46,13 @@ pub struct RedisStore {
     is_checked: bool,
 }
 
+/// Another handle of the same store, which has taken nothing over.
+impl Clone for RedisStore {
+    fn clone(&self) -> Self {
+        Self::at(self.server.clone(), self.options.clone())
+    }
+}
+
 /// A store that was taken over, and the step under way.
 #[derive(Debug)]
 struct Held {
@@ -62,8 +69,12 @@ impl RedisStore {
     /// # Errors
     /// `Configuration`.
     pub fn new(options: RedisOptions) -> Result<Self> {
-        Ok(Self {
-            server: Server::new(options.clone())?,
+        Ok(Self::at(Server::new(options.clone())?, options))
+    }
+
+    fn at(server: Server, options: RedisOptions) -> Self {
+        Self {
+            server,
             keys: Keys::new(&options.name),
             options,
             token: format!("{:032x}", rand::random::<u128>()),
@@ -72,7 +83,7 @@ impl RedisStore {
             is_fenced: false,
             out: Vec::new(),
             is_checked: false,
-        })
+        }
     }
 
     /// The words that each script of the writer begins with.

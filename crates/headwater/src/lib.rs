@@ -7,6 +7,8 @@
 //! - [`mysql`]: MySQL and MariaDB as a source.
 //! - [`format`](mod@format): event encodings, Maxwell's JSON among them.
 //! - [`file`](mod@file): files and standard output as sinks, and the checkpoint file.
+//! - [`fold`](mod@fold): folds of records into state stores: [`fold::Pipeline`], [`fold::bootstrap::run`], [`fold::live::run`].
+//! - `redis`, with the feature of that name, which is on unless said otherwise: Redis and Valkey as state stores.
 //! - `kafka`, with the feature of that name: Kafka as a sink.
 //!
 //! # Example
@@ -50,8 +52,11 @@ pub use headwater_core::sink::{CheckpointStore, Sink};
 pub use headwater_core::source::Source;
 pub use headwater_core::{Error, ErrorKind, Result, bootstrap, engine};
 pub use headwater_file as file;
+pub use headwater_fold as fold;
 pub use headwater_format as format;
 #[cfg(feature = "kafka")]
 pub use headwater_kafka as kafka;
 pub use headwater_mysql as mysql;
+#[cfg(feature = "redis")]
+pub use headwater_redis as redis;
 pub use tokio_util::sync::CancellationToken;
