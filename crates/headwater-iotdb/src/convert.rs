@@ -1,6 +1,8 @@
 //! From the source's values to those of IoTDB's types: right, or refused with the reason. What fits by type is decided once for
 //! a column ([`fits`]); what does not fit by its value is refused with its row.
 
+mod columns;
+
 use std::io::Write as _;
 
 use headwater_core::schema::DataType;

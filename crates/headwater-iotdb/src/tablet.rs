@@ -4,6 +4,8 @@
 //! column by column, big-endian, a null holding the place of a value; then, if there is any null, for each column a flag and a
 //! bit map of `rows / 8 + 1` bytes, lowest bit first. Rows have to be in the order of time.
 
+mod block;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -162,10 +164,7 @@ impl Values {
     }
 
     fn set_null(&mut self, row: usize) {
-        if self.nulls.len() <= row / 8 {
-            self.nulls.resize(row / 8 + 1, 0);
-        }
-        self.nulls[row / 8] |= 1 << (row % 8);
+        set_null(&mut self.nulls, row);
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -186,6 +185,10 @@ impl Values {
         if self.nulls.len() > rows / 8 {
             self.nulls.truncate(rows / 8 + 1);
             self.nulls[rows / 8] &= (1u8 << (rows % 8)).wrapping_sub(1);
+        }
+        // As if those rows had never been: whether there is any null is told by whether there is any byte.
+        while self.nulls.last() == Some(&0) {
+            self.nulls.pop();
         }
     }
 
@@ -251,6 +254,13 @@ impl Values {
             None => self.ends[row - 1] as usize,
         }
     }
+}
+
+fn set_null(nulls: &mut Vec<u8>, row: usize) {
+    if nulls.len() <= row / 8 {
+        nulls.resize(row / 8 + 1, 0);
+    }
+    nulls[row / 8] |= 1 << (row % 8);
 }
 
 /// A value that a column cannot hold, and why.
@@ -463,7 +473,7 @@ impl Tablet {
         self.times[row]
     }
 
-    /// The key of a row in its source, as it was given to [`Tablet::push`].
+    /// The key of a row in its source, as it was given with the row.
     pub(crate) fn key(&self, row: usize) -> &[u8] {
         self.keys
             .value(row, SeriesType::Blob)

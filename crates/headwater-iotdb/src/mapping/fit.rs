@@ -22,12 +22,9 @@ pub(super) struct Fitting<'a> {
     pub(super) problems: Vec<Problem>,
 }
 
-/// The columns of a table's key, with their names as JSON has them before a value.
-fn key(schema: &TableSchema) -> Vec<(Vec<u8>, usize)> {
-    let named = |&column: &usize| {
-        let name = serde_json::Value::from(&*schema.columns[column].name);
-        (format!("{name}:").into_bytes(), column)
-    };
+/// The columns of a table's key.
+fn key(schema: &TableSchema) -> Vec<(String, usize)> {
+    let named = |&column: &usize| (schema.columns[column].name.to_string(), column);
     schema.key.iter().map(named).collect()
 }
 

@@ -19,7 +19,7 @@ pub(crate) use template::{Template, literal, node, nodes, quoted};
 
 use crate::config::{Mapping, Measurement, Model, TimeUnit};
 use crate::convert::{Conversion, natural, write_text};
-use crate::tablet::{Category, Layout, Pushed, Refused, Tablet};
+use crate::tablet::{Category, Layout, Pushed, Refused, Tablet, Values};
 
 /// Seconds by which a local time may stand from its point in time: every zone's offset, and what clocks are set by.
 const LOCAL_SLACK_S: i64 = 26 * 3600;
@@ -44,8 +44,8 @@ pub(crate) struct Plan {
     pub(crate) device: Vec<(String, usize)>,
     time: usize,
     unit: Option<TimeUnit>,
-    /// The columns of the source's key, each with its name as JSON and a colon behind it.
-    pub(crate) key: Vec<(Vec<u8>, usize)>,
+    /// The columns of the source's key, and their names.
+    pub(crate) key: Vec<(String, usize)>,
 }
 
 impl Plan {
@@ -223,6 +223,22 @@ impl Plan {
         tablet.push(time, key, |at, out| {
             let cell = image.cell(self.sources[at]);
             conversion.push(cell, self.layout.columns[at].series_type, out)
+        })
+    }
+
+    /// Appends rows at once, column by column: the tablet is then as if each had been pushed. None where one of them is refused,
+    /// or has no point: the tablet is as it was, and the rows have to be pushed one by one.
+    pub(crate) fn push_block(
+        &self,
+        tablet: &mut Tablet,
+        times: &[i64],
+        images: &[Image<'_>],
+        conversion: &Conversion,
+        keys: impl FnOnce(&mut Values),
+    ) -> Option<Pushed> {
+        tablet.push_block(times, keys, |at, rows, out| {
+            let series_type = self.layout.columns[at].series_type;
+            conversion.push_column(images, self.sources[at], series_type, rows, out)
         })
     }
 }

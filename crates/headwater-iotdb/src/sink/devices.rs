@@ -27,6 +27,8 @@ struct Known {
     plan: u64,
     values: Box<[Value]>,
     device: Device,
+    /// Where the device's rows are gathered: the number of the run, and the place within it.
+    gathered: (u64, usize),
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Devices {
         if let Some(hash) = hash
             && let Some(known) = self.find(hash, plan, image)
         {
-            device.clone_from(known);
+            device.clone_from(&known.device);
             return Ok(());
         }
         device.path.clear();
@@ -60,8 +62,22 @@ impl Devices {
         Ok(())
     }
 
-    fn find(&self, hash: u64, plan: &Plan, image: &Image<'_>) -> Option<&Device> {
-        let known = self.known.get(&hash)?;
+    /// Where the rows of this one's device are gathered in a run, if that was noted.
+    pub(super) fn gathered(&mut self, plan: &Plan, image: &Image<'_>, run: u64) -> Option<usize> {
+        let known = self.find(hash(plan, image)?, plan, image)?;
+        (known.gathered.0 == run).then_some(known.gathered.1)
+    }
+
+    /// Notes where they are gathered. Runs are numbered from 1.
+    pub(super) fn gather(&mut self, plan: &Plan, image: &Image<'_>, run: u64, place: usize) {
+        let known = hash(plan, image).and_then(|hash| self.find(hash, plan, image));
+        if let Some(known) = known {
+            known.gathered = (run, place);
+        }
+    }
+
+    fn find(&mut self, hash: u64, plan: &Plan, image: &Image<'_>) -> Option<&mut Known> {
+        let known = self.known.get_mut(&hash)?;
         let is_same =
             |((_, column), value): (&(String, usize), &Value)| match (image.cell(*column), value) {
                 (Cell::Int(found), Value::Int(known)) => found == *known,
@@ -69,7 +85,7 @@ impl Devices {
                 _ => false,
             };
         let is_it = known.plan == plan.number && plan.device.iter().zip(&known.values).all(is_same);
-        is_it.then_some(&known.device)
+        is_it.then_some(known)
     }
 
     fn remember(&mut self, hash: u64, plan: &Plan, image: &Image<'_>, device: &mut Device) {
@@ -93,6 +109,7 @@ impl Devices {
             plan: plan.number,
             values,
             device: device.clone(),
+            gathered: (0, 0),
         };
         self.known.insert(hash, known);
     }

@@ -8,6 +8,7 @@ use headwater_core::dead_letters::{DeadLetters, Letter};
 use headwater_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
+use super::keys;
 use crate::config::{OnError, SeriesType};
 use crate::mapping::Plan;
 use crate::tablet::Tablet;
@@ -48,7 +49,7 @@ impl Letters {
                 sink: self.name.clone(),
                 table: plan.source.clone(),
                 kind: "write".to_owned(),
-                key: serde_json::from_slice(tablet.key(row)).unwrap_or_default(),
+                key: keys::read(plan, tablet.key(row)),
                 reason: reason.to_owned(),
                 data,
             })?;

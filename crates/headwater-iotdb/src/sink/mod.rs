@@ -3,12 +3,14 @@
 mod counts;
 mod deletes;
 mod devices;
+mod keys;
 mod lane;
 mod letters;
 mod nodes;
 mod pending;
 mod places;
 mod rows;
+mod runs;
 mod send;
 
 #[cfg(test)]
@@ -39,6 +41,7 @@ use letters::Letters;
 pub(crate) use nodes::{Abandoned, Connection};
 use pending::{Device, Pending};
 use places::Places;
+use runs::Runs;
 use send::{Confirm, Sender};
 
 /// Batches are cut far below this by the engine; it is no bound of IoTDB's.
@@ -57,6 +60,7 @@ pub struct IotdbSink {
     device: Device,
     key: Vec<u8>,
     places: Places,
+    runs: Runs,
 }
 
 #[derive(Debug)]
@@ -100,6 +104,7 @@ impl IotdbSink {
             device: Device::default(),
             key: Vec::new(),
             places: Places::default(),
+            runs: Runs::default(),
         })
     }
 
@@ -188,6 +193,7 @@ impl IotdbSink {
             device: &mut self.device,
             key: &mut self.key,
             places: &mut self.places,
+            runs: &mut self.runs,
             nulls: 0,
         };
         let added = rows.apply(batch, &mut self.plans);

@@ -103,20 +103,28 @@ impl Pending {
 
     /// The tablet of a device; a new one if there is none yet.
     pub(crate) fn tablet(&mut self, plan: &Arc<Plan>, device: &Device) -> &mut Tablet {
-        let known = (device.number).and_then(|number| self.numbered.get(&number));
-        let slot = match known {
-            Some(&slot) => slot,
-            None => {
-                let slot = self.slot(plan, device);
-                self.numbered
-                    .extend(device.number.map(|number| (number, slot)));
-                slot
-            }
-        };
+        let slot = self.slot(plan, device);
         &mut self.slots[slot].tablet
     }
 
-    fn slot(&mut self, plan: &Arc<Plan>, device: &Device) -> usize {
+    /// The place of that tablet, which is its until what waits is taken.
+    pub(crate) fn slot(&mut self, plan: &Arc<Plan>, device: &Device) -> usize {
+        let known = (device.number).and_then(|number| self.numbered.get(&number));
+        if let Some(&slot) = known {
+            return slot;
+        }
+        let slot = self.slot_by_path(plan, device);
+        self.numbered
+            .extend(device.number.map(|number| (number, slot)));
+        slot
+    }
+
+    /// The tablet at a place.
+    pub(crate) fn tablet_at(&mut self, slot: usize) -> &mut Tablet {
+        &mut self.slots[slot].tablet
+    }
+
+    fn slot_by_path(&mut self, plan: &Arc<Plan>, device: &Device) -> usize {
         let places = self.places.entry(device.hash).or_default();
         let mut known = places.iter();
         let is_it = |place: &&Place| place.number == plan.number && *place.device == *device.path;

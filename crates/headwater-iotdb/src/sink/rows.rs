@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use headwater_core::Result;
 use headwater_core::batch::{Batch, ChangeKind, Image, Row};
-use headwater_core::dead_letters;
 use headwater_core::schema::SchemaId;
-use headwater_core::value::Cell;
 use rustc_hash::FxHashMap;
 
 use super::counts::{Counts, Of};
 use super::devices::Devices;
+use super::keys;
 use super::pending::{Delete, Device, Pending};
 use super::places::Places;
+use super::runs::{self, Runs};
 use super::{IotdbSink, Open};
 use crate::config::{DeletePolicy, Duplicates, IotdbOptions, UpdatePolicy};
 use crate::mapping::Plan;
@@ -27,6 +27,7 @@ pub(super) struct Rows<'a> {
     pub(super) device: &'a mut Device,
     pub(super) key: &'a mut Vec<u8>,
     pub(super) places: &'a mut Places,
+    pub(super) runs: &'a mut Runs,
     pub(super) nulls: u64,
 }
 
@@ -37,19 +38,39 @@ impl Rows<'_> {
         plans: &mut FxHashMap<SchemaId, Option<Arc<Plan>>>,
     ) -> Result<()> {
         let (mut last, mut plan) = (None, None);
-        for row in batch.rows() {
+        let mut at = 0;
+        while let Some(row) = batch.row(at) {
             // One look for many rows of a table.
             if last != Some(row.schema_id()) {
                 last = Some(row.schema_id());
                 let conversion = &self.open.conversion;
                 plan = IotdbSink::plan(plans, self.options, conversion, row.schema())?;
             }
+            let run = at..runs::end(batch, at);
+            at = run.end;
             match &plan {
-                Some(plan) => Applying { rows: self, plan }.apply(&row)?,
-                None => self.counts.add(Of::Unmapped, 1),
+                Some(plan) if self.may_go_together(batch, &run, plan) => {
+                    self.together(batch, run, plan)?
+                }
+                Some(plan) => {
+                    for row in run.filter_map(|at| batch.row(at)) {
+                        self.one(&row, plan)?;
+                    }
+                }
+                None => self.counts.add(Of::Unmapped, run.len() as u64),
             }
         }
         Ok(())
+    }
+
+    /// One row by itself.
+    pub(super) fn one(&mut self, row: &Row<'_>, plan: &Arc<Plan>) -> Result<()> {
+        Applying { rows: self, plan }.apply(row)
+    }
+
+    /// Whether other rows may stand at a row's place, so that nothing may be deleted there.
+    pub(super) fn may_be_shared(&self, plan: &Plan) -> bool {
+        self.options.mappings[plan.mapping].duplicates == Duplicates::Last
     }
 }
 
@@ -123,7 +144,7 @@ impl Applying<'_, '_> {
     /// Appends a row at `rows.device`.
     fn write(&mut self, image: &Image<'_>, time: i64) -> Result<(), String> {
         self.rows.key.clear();
-        write_key(self.plan, image, self.rows.key);
+        keys::write(self.plan, image, self.rows.key);
         let rows = &mut *self.rows;
         let lanes = &mut *rows.gathered;
         let at = lane(rows.device, lanes.len());
@@ -149,9 +170,8 @@ impl Applying<'_, '_> {
         Ok(())
     }
 
-    /// Whether other rows may stand at a row's place, so that nothing may be deleted there.
     fn may_be_shared(&self) -> bool {
-        self.rows.options.mappings[self.plan.mapping].duplicates == Duplicates::Last
+        self.rows.may_be_shared(self.plan)
     }
 
     /// A row is no longer at its place; where rows may share one, its points stay.
@@ -161,7 +181,7 @@ impl Applying<'_, '_> {
         }
         if let Ok(time) = self.place(before) {
             self.rows.key.clear();
-            write_key(self.plan, before, self.rows.key);
+            keys::write(self.plan, before, self.rows.key);
             let place = (self.plan.mapping, &*self.rows.device.path, time);
             self.rows.places.leave(place, self.rows.key);
         }
@@ -249,26 +269,8 @@ impl Applying<'_, '_> {
 }
 
 /// The lane that a device is always on.
-fn lane(device: &Device, lanes: usize) -> usize {
+pub(super) fn lane(device: &Device, lanes: usize) -> usize {
     #[allow(clippy::cast_possible_truncation, reason = "the remainder is small")]
     let at = (device.hash % lanes as u64) as usize;
     at
-}
-
-/// Appends a row's key as a JSON object, by column: [`dead_letters::key`], without a map for each row.
-fn write_key(plan: &Plan, image: &Image<'_>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (at, (name, column)) in plan.key.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(name);
-        // Writing to memory does not fail.
-        let _ = match image.cell(*column) {
-            Cell::Int(value) => serde_json::to_writer(&mut *out, &value),
-            Cell::Text(value) => serde_json::to_writer(&mut *out, value),
-            cell => serde_json::to_writer(&mut *out, &dead_letters::json(cell)),
-        };
-    }
-    out.push(b'}');
 }
