@@ -8,6 +8,7 @@ mod nodes;
 mod outages;
 mod policies;
 mod refusals;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
