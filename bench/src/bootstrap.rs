@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use headwater_servers::{Error, Instance, Result};
+use headwater_servers::{Error, Result};
 
 use crate::live::{Latencies, Sample, Stream, Target, now_us, writer::Pace};
-use crate::measure::Outputs;
-use crate::report::{Machine, float};
-use crate::{Common, flavors, headwater, workload};
+use crate::report::float;
+use crate::subject::Scene;
+use crate::{Common, stage, workload};
 
 /// How long the last row may take to arrive once the bootstrap is over.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -61,10 +61,8 @@ struct Outcome {
 
 /// Measures.
 pub(crate) fn run(wanted: &Bootstrap) -> Result<()> {
-    let machine = Machine::look();
-    let program = headwater(wanted.common.headwater.as_deref())?;
-    let mut text = format!(
-        "{machine}. {} rows; {} changes a second before, during and after, each with its way timed until a reader has it.\n\n\
+    let head = format!(
+        ". {} rows; {} changes a second before, during and after, each with its way timed until a reader has it.\n\n\
          | | rows/s | RSS MB before, peak | | changes | p50 ms | p99 ms | p99.9 ms | max ms |\n\
          |---|--:|--:|---|--:|--:|--:|--:|--:|\n",
         wanted.rows, wanted.rate
@@ -73,14 +71,13 @@ pub(crate) fn run(wanted: &Bootstrap) -> Result<()> {
         Some(target) => vec![target],
         None => vec![Target::File, Target::Kafka],
     };
-    for flavor in flavors(wanted.common.server) {
-        let server = workload::start(flavor)?;
-        let outputs = Outputs::new(server.data_folder().with_file_name("outputs"))?;
+    let done = stage::on_each(&wanted.common, &head, |scene, text| {
+        let (server, flavor) = (scene.server, scene.server.flavor());
         eprintln!("{}: loading {} rows", flavor.name(), wanted.rows);
-        workload::load(&server, wanted.rows)?;
+        workload::load(server, wanted.rows)?;
         for &target in &targets {
             for throttle in [None, Some(wanted.throttle)] {
-                let outcome = once(&server, &program, &outputs, wanted, target, throttle)?;
+                let outcome = once(scene, wanted, target, throttle)?;
                 let place = if target == Target::File {
                     "a file"
                 } else {
@@ -89,36 +86,34 @@ pub(crate) fn run(wanted: &Bootstrap) -> Result<()> {
                 let limit =
                     throttle.map_or(String::new(), |rows| format!(", at most {rows} rows/s"));
                 let what = format!("{}, to {place}{limit}", flavor.name());
-                row(&mut text, &what, wanted.rows, &outcome);
-                outputs.clear();
+                row(text, &what, wanted.rows, &outcome);
+                scene.outputs.clear();
             }
         }
-    }
-    print!("{text}");
-    wanted.common.write(&text)
+        Ok(true)
+    });
+    done.map(drop)
 }
 
 fn once(
-    server: &Instance,
-    program: &std::path::Path,
-    outputs: &Outputs,
+    scene: &Scene<'_>,
     wanted: &Bootstrap,
     target: Target,
     throttle: Option<u64>,
 ) -> Result<Outcome> {
     eprintln!(
         "{}: {target:?}, throttle {throttle:?}",
-        server.flavor().name()
+        scene.server.flavor().name()
     );
     let pace = Pace {
         rows_per_s: wanted.rate,
         rows_per_transaction: 5,
         orders: Some(wanted.rows),
     };
-    let stream = Stream::start(server, program, outputs, target, pace)?;
+    let stream = Stream::start(scene, target, pace)?;
     std::thread::sleep(Duration::from_secs(wanted.seconds));
     let rss_before = stream.side.rss_peak_bytes();
-    let mut command = Command::new(program);
+    let mut command = Command::new(scene.headwater);
     command.args(["bootstrap", "bench.orders", "--checkpoint"]);
     command.arg(&stream.checkpoint).stdin(Stdio::null());
     if let Some(rows) = throttle {

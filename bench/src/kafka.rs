@@ -14,10 +14,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::measure::{self, Cost, Outputs};
-use crate::report::{Machine, float};
+use crate::measure::{self, Cost};
+use crate::report::float;
 use crate::subject::{Scene, said};
-use crate::{Common, flavors, headwater, workload};
+use crate::{Common, stage, workload};
 
 /// How long the topic may take to be read.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,32 +49,23 @@ pub(crate) struct Produce {
 
 /// Measures, and says whether nothing failed.
 pub(crate) fn run(wanted: &Throughput) -> Result<bool> {
-    let machine = Machine::look();
-    let program = headwater(wanted.common.headwater.as_deref())?;
-    let mut text = format!("{machine}; medians of {} runs, in turns.\n", wanted.runs);
-    let mut all_ran = true;
-    for flavor in flavors(wanted.common.server) {
-        let server = workload::start(flavor)?;
-        let outputs = Outputs::new(server.data_folder().with_file_name("outputs"))?;
-        let scene = Scene {
-            server: &server,
-            headwater: &program,
-            outputs: &outputs,
-        };
-        workload::load(&server, wanted.rows)?;
-        workload::prepare_log(&server, wanted.rows)?;
+    let head = stage::medians(wanted.runs);
+    stage::on_each(&wanted.common, &head, |scene, text| {
+        let (server, flavor) = (scene.server, scene.server.flavor());
+        workload::load(server, wanted.rows)?;
+        workload::prepare_log(server, wanted.rows)?;
         let token = scene.token(&["bench.orders"])?;
         eprintln!("{}: writing the log", flavor.name());
-        let changes = workload::write_log(&server, wanted.rows)?.changes;
+        let changes = workload::write_log(server, wanted.rows)?.changes;
         let kafka = Kafka::start(&KafkaOptions::default())?;
-        let records = outputs.events().with_extension("records");
+        let records = scene.outputs.events().with_extension("records");
         let mut costs: [std::result::Result<Vec<Cost>, String>; 3] = [const { Ok(Vec::new()) }; 3];
         for run in 1..=wanted.runs {
             for (way, costs) in WAYS.iter().zip(&mut costs) {
                 let Ok(so_far) = costs else { continue };
                 eprintln!("{}, run {run}: {}", flavor.name(), way.name());
                 let topic = format!("{way:?}-{run}").to_lowercase();
-                match once(&scene, *way, &kafka, &topic, &token, changes, &records) {
+                match once(scene, *way, &kafka, &topic, &token, changes, &records) {
                     Ok(cost) => so_far.push(cost),
                     Err(error) => {
                         eprintln!("FAILED: {error}");
@@ -83,12 +74,9 @@ pub(crate) fn run(wanted: &Throughput) -> Result<bool> {
                 }
             }
         }
-        all_ran &= costs.iter().all(std::result::Result::is_ok);
-        table(&mut text, flavor.name(), changes, &costs);
-    }
-    print!("{text}");
-    wanted.common.write(&text)?;
-    Ok(all_ran)
+        table(text, flavor.name(), changes, &costs);
+        Ok(costs.iter().all(std::result::Result::is_ok))
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

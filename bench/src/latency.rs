@@ -6,9 +6,8 @@ use std::time::Duration;
 use headwater_servers::Result;
 
 use crate::live::{Latencies, Stream, Target, now_us, writer::Pace};
-use crate::measure::Outputs;
-use crate::report::{Machine, float};
-use crate::{Common, flavors, headwater, workload};
+use crate::report::float;
+use crate::{Common, stage};
 
 /// What 99 % must not exceed, in milliseconds.
 const GOAL_MS: f64 = 10.0;
@@ -36,28 +35,25 @@ pub(crate) struct Latency {
 
 /// Measures.
 pub(crate) fn run(wanted: &Latency) -> Result<()> {
-    let machine = Machine::look();
-    let program = headwater(wanted.common.headwater.as_deref())?;
     let (target, place) = match wanted.file {
         true => (Target::File, "a reader of the file"),
         false => (Target::Kafka, "a consumer of the topic"),
     };
-    let mut text = format!(
-        "{machine}. {} changes a second for {} s, {} in a transaction; from before the statement is sent to {place}.\n\n\
+    let head = format!(
+        ". {} changes a second for {} s, {} in a transaction; from before the statement is sent to {place}.\n\n\
          | | changes | p50 ms | p99 ms | p99.9 ms | max ms | of it the commit: p50, p99 ms | CPU µs/change | RSS MB | |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
         wanted.rate, wanted.seconds, wanted.rows_per_transaction
     );
-    for flavor in flavors(wanted.common.server) {
+    let done = stage::on_each(&wanted.common, &head, |scene, text| {
+        let flavor = scene.server.flavor();
         eprintln!("{}: {} s", flavor.name(), wanted.seconds);
-        let server = workload::start(flavor)?;
-        let outputs = Outputs::new(server.data_folder().with_file_name("outputs"))?;
         let pace = Pace {
             rows_per_s: wanted.rate,
             rows_per_transaction: wanted.rows_per_transaction,
             orders: None,
         };
-        let stream = Stream::start(&server, &program, &outputs, target, pace)?;
+        let stream = Stream::start(scene, target, pace)?;
         std::thread::sleep(WARM_UP);
         let (from_us, cpu) = (now_us(), stream.side.cpu());
         std::thread::sleep(Duration::from_secs(wanted.seconds));
@@ -80,7 +76,7 @@ pub(crate) fn run(wanted: &Latency) -> Result<()> {
             cpu.as_secs_f64() * 1e6 / float(latencies.len().max(1) as u64),
             rss / 1_000_000,
         );
-    }
-    print!("{text}");
-    wanted.common.write(&text)
+        Ok(true)
+    });
+    done.map(drop)
 }

@@ -51,6 +51,11 @@ impl Outputs {
         Ok(Self { folder })
     }
 
+    /// The folder, for what a subject needs besides.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What the subject printed.
     pub(crate) fn stdout(&self) -> PathBuf {
         self.folder.join("stdout")

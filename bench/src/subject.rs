@@ -151,7 +151,7 @@ pub(crate) fn said(outputs: &Outputs, what: &str) -> Result<u64> {
 }
 
 /// What subjects run on.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) server: &'a Instance,
     pub(crate) headwater: &'a Path,

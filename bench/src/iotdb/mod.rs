@@ -5,20 +5,23 @@ pub(crate) mod memory;
 mod table;
 pub(crate) mod wire;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use headwater_iotdb::config::{Address, IotdbOptions};
 use headwater_servers::iotdb::{self, Iotdb as Server, IotdbOptions as ServerOptions};
-use headwater_servers::{Error, Flavor, Instance, Result};
+use headwater_servers::{Error, Instance, Result};
 
-use crate::measure::{self, Cost, Outputs, cpu_of};
-use crate::report::Machine;
+use crate::measure::{self, Cost, cpu_of};
+use crate::processors::{self, Apart};
 use crate::subject::{Scene, said};
-use crate::{Common, flavors, headwater, workload};
+use crate::{Common, stage};
+use table::Results;
 
 /// Measures rows of MySQL on their way into Apache IoTDB.
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,9 @@ pub(crate) struct Iotdb {
     /// Connections that write.
     #[arg(long, default_value_t = 4)]
     writers: u16,
+    /// One setting only.
+    #[arg(long)]
+    only: Option<Setting>,
     /// Before anything is measured, show the commands and keep the servers until a line is read from standard input: to profile
     /// on them.
     #[arg(long)]
@@ -49,6 +55,28 @@ enum Way {
     Prepared,
     Java,
     Dump,
+}
+
+/// Who has which processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Setting {
+    /// All processes have all processors.
+    Shared,
+    /// IoTDB has one processor, and who writes to it another: as if it had a machine of its own.
+    Apart,
+}
+
+impl Setting {
+    const ALL: [Self; 2] = [Self::Shared, Self::Apart];
+
+    /// Who takes turns.
+    const fn ways(self) -> &'static [Way] {
+        match self {
+            Self::Shared => &WAYS,
+            // The source would have no processor of its own.
+            Self::Apart => &[Way::Sink, Way::Prepared, Way::Java],
+        }
+    }
 }
 
 const WAYS: [Way; 6] = [
@@ -80,9 +108,6 @@ struct Spent {
     source_cpu: Duration,
 }
 
-/// What each way's runs have cost, in the order of [`WAYS`].
-type Spents = [std::result::Result<Vec<Spent>, String>; WAYS.len()];
-
 struct Bench<'a> {
     scene: Scene<'a>,
     wanted: &'a Iotdb,
@@ -98,23 +123,14 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 /// Measures, and says whether nothing failed.
 pub(crate) fn run(wanted: &Iotdb) -> Result<bool> {
-    let machine = Machine::look();
-    let program = headwater(wanted.common.headwater.as_deref())?;
-    let mut text = format!("{machine}; medians of {} runs, in turns.\n", wanted.runs);
-    let mut all_ran = true;
-    for flavor in flavors(wanted.common.server) {
-        let server = workload::start(flavor)?;
-        let work = server.data_folder().with_file_name("outputs");
-        let outputs = Outputs::new(work.clone())?;
+    let head = stage::medians(wanted.runs);
+    stage::on_each(&wanted.common, &head, |&scene, text| {
+        let (server, work) = (scene.server, scene.outputs.folder().to_owned());
         let rows = wanted.rows.to_string();
         server.sql(&include_str!("../../sql/reading.sql").replace("{rows}", &rows))?;
-        export(&server, wanted.rows, &work.join("readings"))?;
+        export(server, wanted.rows, &work.join("readings"))?;
         let bench = Bench {
-            scene: Scene {
-                server: &server,
-                headwater: &program,
-                outputs: &outputs,
-            },
+            scene,
             wanted,
             iotdb: Server::start(&ServerOptions {
                 heap_mb: Some(4_096),
@@ -124,11 +140,8 @@ pub(crate) fn run(wanted: &Iotdb) -> Result<bool> {
             work,
             runtime: tokio::runtime::Runtime::new().map_err(failed)?,
         };
-        all_ran &= bench.measure(flavor, &mut text)?;
-    }
-    print!("{text}");
-    wanted.common.write(&text)?;
-    Ok(all_ran)
+        bench.measure(text)
+    })
 }
 
 /// The rows as text, for the Java client. Some at a time: a process that is measured begins with this one's memory.
@@ -178,22 +191,47 @@ fn java(work: &Path) -> Result<Command> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, flavor: Flavor, text: &mut String) -> Result<bool> {
+    fn measure(&self, text: &mut String) -> Result<bool> {
         self.record()?;
         if self.wanted.hold {
             self.hold()?;
         }
-        let mut spents: Spents = [const { Ok(Vec::new()) }; WAYS.len()];
+        let flavor = self.scene.server.flavor();
+        let mut all_ran = true;
+        for setting in Setting::ALL {
+            if self.wanted.only.is_some_and(|only| only != setting) {
+                continue;
+            }
+            if setting == Setting::Apart
+                && let Some(why) = processors::why_not()
+            {
+                _ = writeln!(text, "\nWith processors of their own: left out, for {why}.");
+                continue;
+            }
+            let results = self.turns(setting)?;
+            table::write(text, flavor, self.wanted, setting, &results);
+            all_ran &= results.all_ran();
+        }
+        Ok(all_ran)
+    }
+
+    fn turns(&self, setting: Setting) -> Result<Results> {
+        let server = self.iotdb.pid().unwrap_or(0);
+        let _apart = match setting {
+            Setting::Shared => None,
+            Setting::Apart => Some(Apart::set(server)?),
+        };
+        let name = self.scene.server.flavor().name();
+        let mut results = Results::new(setting.ways());
         for run in 1..=self.wanted.runs {
-            for (way, spents) in WAYS.iter().zip(&mut spents) {
+            for (way, spents) in results.each() {
                 let Ok(so_far) = spents else { continue };
-                match self.once(*way) {
+                match self.once(way) {
                     Ok(spent) => {
                         let (wall, cpu) = (spent.cost.wall, spent.cost.cpu);
-                        let name = flavor.name();
+                        let (iotdb, way) = (spent.cost.server_cpu, way.name());
                         eprintln!(
-                            "{name}, run {run}: {}: {wall:.2?}, {cpu:.2?} CPU",
-                            way.name()
+                            "{name}, {setting:?}, run {run}: {way}: {wall:.2?}, {cpu:.2?} CPU, {iotdb:.2?} of IoTDB"
                         );
                         so_far.push(spent);
                     }
@@ -204,8 +242,7 @@ impl Bench<'_> {
                 }
             }
         }
-        table::write(text, flavor, self.wanted, &spents);
-        Ok(spents.iter().all(std::result::Result::is_ok))
+        Ok(results)
     }
 
     /// The sink's calls, written down as they pass.

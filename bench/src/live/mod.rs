@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use headwater_servers::Result;
 use headwater_servers::kafka::{Kafka, KafkaOptions};
-use headwater_servers::{Instance, Result};
 
-use crate::measure::Outputs;
 use crate::side::Side;
+use crate::subject::Scene;
 use receiver::Receiver;
 use writer::Writer;
 
@@ -92,13 +92,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Starts all of it. The first change has arrived when it returns.
-    pub(crate) fn start(
-        server: &Instance,
-        headwater: &std::path::Path,
-        outputs: &Outputs,
-        target: Target,
-        pace: writer::Pace,
-    ) -> Result<Self> {
+    pub(crate) fn start(scene: &Scene<'_>, target: Target, pace: writer::Pace) -> Result<Self> {
+        let Scene {
+            server,
+            headwater,
+            outputs,
+        } = *scene;
         server.sql(writer::TABLE)?;
         let kafka = match target {
             Target::Kafka => Some(Kafka::start(&KafkaOptions::default())?),

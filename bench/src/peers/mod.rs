@@ -14,12 +14,11 @@ use headwater_servers::{Error, Instance, Result};
 use java::Peer;
 
 use crate::count::{self, Events};
-use crate::measure::{self, Cost, Outputs};
-use crate::report::Machine;
+use crate::measure::{self, Cost};
 use crate::side::Side;
 use crate::subject::{Scene, said};
 use crate::workload::{self, Place};
-use crate::{Common, flavors, headwater};
+use crate::{Common, stage};
 
 /// How many times less CPU Headwater is to take.
 const GOAL: f64 = 10.0;
@@ -80,34 +79,20 @@ struct Bench<'a> {
 
 /// Measures, and says whether nothing failed.
 pub(crate) fn run(wanted: &Peers) -> Result<bool> {
-    let machine = Machine::look();
-    let program = headwater(wanted.common.headwater.as_deref())?;
-    let mut text = format!("{machine}; medians of {} runs, in turns.\n", wanted.runs);
-    let mut all_ran = true;
-    for flavor in flavors(wanted.common.server) {
-        let server = workload::start(flavor)?;
-        let work = server.data_folder().with_file_name("outputs");
-        let outputs = Outputs::new(work.clone())?;
-        workload::load(&server, wanted.rows)?;
-        server.sql(&format!(
+    let head = stage::medians(wanted.runs);
+    stage::on_each(&wanted.common, &head, |&scene, text| {
+        workload::load(scene.server, wanted.rows)?;
+        scene.server.sql(&format!(
             "create user {USER}@'%' identified by '{USER}'; grant all on *.* to {USER}@'%'"
         ))?;
-        let scene = Scene {
-            server: &server,
-            headwater: &program,
-            outputs: &outputs,
-        };
         let mut bench = Bench {
             scene,
-            work,
+            work: scene.outputs.folder().to_owned(),
             rows: wanted.rows,
             changes: 0,
         };
-        all_ran &= bench.measure(wanted.runs, &mut text)?;
-    }
-    print!("{text}");
-    wanted.common.write(&text)?;
-    Ok(all_ran)
+        bench.measure(wanted.runs, text)
+    })
 }
 
 impl Bench<'_> {
