@@ -56,7 +56,7 @@ const TAIL: &str = "
 | `kind` | `bootstrap`, `insert`, `update`, `delete`, `truncate`, `ddl` |
 | `database`, `table` | a table's; of the tables after the first 2,000, `(others)` |
 | `error` | the kind of the error, as [exit codes](exit-codes.md) list them |
-| `what` | of IoTDB: `rows` and `points` that were written, `nulls` that are none, rows `without_a_point`, `refused` rows, `duplicates`, `updates_ignored`, `deletes_ignored`, rows `deleted`, `delete_calls`, `unmapped` rows, `retries` of calls |
+| `what` | of IoTDB: `rows` and `points` that were written, `nulls` that are none, rows `without_a_point`, `refused` rows, `duplicates`, `updates_ignored`, `deletes_ignored`, rows `deleted`, `delete_calls`, `unmapped` rows, `retries` of calls, `redirects` to other nodes |
 | `state` | of tables: `left`, `done`, and of a bootstrap's `failed`; of bootstraps: `waiting`, `running`, `paused`, `done`, `aborted`, `failed` |
 | `id` | the number of a bootstrap, as `headwater bootstrap list` shows it |
 | `gauge` | of the source's load: `threads_running`, `history_length`, `replica_lag_seconds` |

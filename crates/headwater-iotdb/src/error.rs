@@ -73,6 +73,15 @@ const STOPPED: &[i32] = &[
 
 const NOT_LOGIN: i32 = 802;
 
+const EXECUTE_STATEMENT_ERROR: i32 = 301;
+
+/// Whether the node that was asked could not send the rows on to the one that leads them, which is dead or starts. There is no code
+/// for it. (apache/iotdb, `AsyncSendPlanNodeHandler.onError`.)
+fn is_unsent(status: &Status) -> bool {
+    let message = status.message.as_deref().unwrap_or_default();
+    message.starts_with("Fail to send plan node")
+}
+
 impl Verdict {
     /// Of a status that is not success. Of one with parts: what has to be done first.
     pub(crate) fn of(status: &Status) -> Self {
@@ -87,6 +96,7 @@ impl Verdict {
             NOT_LOGIN => Self::LogIn,
             code if STOPPED.contains(&code) => Self::Stop,
             code if RETRIED.contains(&code) || status.need_retry == Some(true) => Self::Retry,
+            EXECUTE_STATEMENT_ERROR if is_unsent(status) => Self::Retry,
             code if UNSURE.contains(&code) => Self::Unsure,
             _ => Self::Refused,
         }

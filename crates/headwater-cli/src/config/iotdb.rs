@@ -30,7 +30,7 @@ pub(crate) struct IotdbConnection {
     /// Its port. 6667 if not given.
     #[schemars(range(min = 1, max = 65535))]
     pub(crate) port: Option<u16>,
-    /// Further nodes of the cluster, `HOST` or `HOST:PORT`: asked where the first does not answer.
+    /// Further nodes of the cluster, `HOST` or `HOST:PORT`: asked where the first does not answer, and gone to for devices that they lead.
     pub(crate) nodes: Option<Vec<String>>,
     /// The account. `root` if not given.
     pub(crate) user: Option<String>,

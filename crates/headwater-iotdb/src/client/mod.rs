@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 pub(crate) use calls::Properties;
 pub use rows::{Rows, Value};
-pub(crate) use status::{Node, Status, code};
+pub(crate) use status::{Node, Status};
 
 use crate::config::{Address, Dialect, TlsOptions};
 use crate::error;

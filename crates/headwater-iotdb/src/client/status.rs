@@ -6,7 +6,7 @@ use headwater_core::Result;
 use super::thrift::{Reader, Type};
 
 /// The codes that are told apart here.
-pub(crate) mod code {
+mod code {
     pub(crate) const SUCCESS: i32 = 200;
     pub(crate) const MULTIPLE_ERROR: i32 = 302;
     pub(crate) const REDIRECTION_RECOMMEND: i32 = 400;

@@ -57,6 +57,7 @@ counts! {
     DeleteCalls delete_calls "delete_calls": "Calls that deleted points.";
     Unmapped unmapped "unmapped": "Rows of tables without a mapping.";
     Retries retries "retries": "Calls that were tried again.";
+    Redirects redirects "redirects": "Tablets that IoTDB took and named another of its nodes for, which is where their device's next ones go.";
 }
 
 impl Counts {

@@ -261,7 +261,7 @@ async fn work(shared: Arc<Shared>, mut sender: Sender, stop: CancellationToken) 
     };
     let is_stopped = stop.run_until_cancelled(stopped).await.is_none();
     if is_stopped {
-        sender.connection.close().await;
+        sender.ways.close().await;
     }
 }
 

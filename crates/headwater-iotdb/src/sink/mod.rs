@@ -12,6 +12,7 @@ mod places;
 mod rows;
 mod runs;
 mod send;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use pending::{Device, Pending};
 use places::Places;
 use runs::Runs;
 use send::{Confirm, Sender};
+use ways::Ways;
 
 /// Batches are cut far below this by the engine; it is no bound of IoTDB's.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -136,11 +138,11 @@ impl IotdbSink {
         session.close().await;
         let lane = |number: usize| {
             Lane::start(Sender {
-                connection: Connection::new(
+                ways: Ways::new(
                     &self.options.nodes,
                     number,
-                    session_options.clone(),
-                    self.abandoned.clone(),
+                    &session_options,
+                    &self.abandoned,
                 ),
                 options: self.options.clone(),
                 counts: self.counts.clone(),

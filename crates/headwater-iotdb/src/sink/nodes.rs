@@ -1,11 +1,11 @@
-//! The nodes of a cluster, and the one session that a lane has with one of them.
+//! A connection: the session with one node of a cluster, and after it with the next.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater_core::Result;
 
-use crate::client::{Node, Session, SessionOptions};
+use crate::client::{Session, SessionOptions};
 use crate::config::Address;
 
 /// Waits between tries of a node.
@@ -121,23 +121,17 @@ impl Connection {
         wait.min(RETRY_MAX)
     }
 
-    /// Goes to the node that the server recommends, if it is one of those that were named.
-    pub(crate) fn redirect(&mut self, node: &Node) {
-        let is_here = self.session.as_ref().is_some_and(|session| {
-            let here = session.address();
-            here.host == node.host && here.port == node.port
-        });
-        // A server that listens on every address names one that leads nowhere.
-        if is_here || node.port == 0 || node.host == "0.0.0.0" {
-            return;
-        }
-        let wanted = Address {
-            host: node.host.clone(),
-            port: node.port,
-        };
-        if let Some(place) = self.nodes.iter().position(|known| *known == wanted) {
-            self.next = place;
-            self.session = None;
+    /// Whether the session is with this node of the list.
+    pub(crate) fn is_at(&self, node: usize) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| *session.address() == self.nodes[node])
+    }
+
+    /// Goes to this node of the list, if it is not there.
+    pub(crate) fn go_to(&mut self, node: usize) {
+        if !self.is_at(node) {
+            self.next = node;
+            self.session.take_if(|session| !session.is_broken());
         }
     }
 

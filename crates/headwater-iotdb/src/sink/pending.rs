@@ -25,6 +25,14 @@ pub(crate) struct Delete {
 pub(crate) struct Slot {
     pub(crate) plan: Arc<Plan>,
     pub(crate) tablet: Tablet,
+    device: Arc<str>,
+}
+
+impl Slot {
+    /// The device's path, or the condition on its tags.
+    pub(crate) fn device(&self) -> &str {
+        &self.device
+    }
 }
 
 /// A device of a row: its path, or the condition on its tags. Its hash is reckoned once, and finds its lane and its tablet.
@@ -139,13 +147,14 @@ impl Pending {
         let tablet = Tablet::with_room(target, plan.layout.clone(), self.rows);
         let slot = self.slots.len();
         places.push(Place {
-            device: name,
+            device: name.clone(),
             number: plan.number,
             slot,
         });
         self.slots.push(Slot {
             plan: plan.clone(),
             tablet,
+            device: name,
         });
         slot
     }

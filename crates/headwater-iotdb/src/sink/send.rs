@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::counts::{Counts, Of};
 use super::deletes::{Gathered, What};
 use super::letters::Letters;
-use super::nodes::Connection;
 use super::pending::{Delete, Load, Slot};
-use crate::client::{Session, Status, code};
+use super::ways::{Way, Ways, named};
+use crate::client::{Session, Status};
 use crate::config::{IotdbOptions, Model};
 use crate::error::{self, Verdict};
 use crate::mapping::Plan;
@@ -25,7 +25,7 @@ const UNSURE_TRIES: u32 = 5;
 /// Sends for one lane.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    pub(crate) connection: Connection,
+    pub(crate) ways: Ways,
     pub(crate) options: Arc<IotdbOptions>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) letters: Arc<Letters>,
@@ -39,7 +39,7 @@ pub(crate) type Answered<'a> = dyn Fn(usize) + Sync + 'a;
 /// What a call ended with, once it did not have to be tried again.
 #[derive(Debug)]
 enum Answer {
-    Done,
+    Done(Status),
     Refused(Status),
 }
 
@@ -122,7 +122,7 @@ impl Sender {
                 What::Rows(statement) => Call::Statement(statement),
             };
             self.counts.add(Of::DeleteCalls, 1);
-            if matches!(self.call(call).await?, Answer::Done) {
+            if matches!(self.call(call).await?, Answer::Done(_)) {
                 return Ok(());
             }
         }
@@ -144,7 +144,7 @@ impl Sender {
             answer = self.delete_once(delete).await?;
         }
         match answer {
-            Answer::Done => Ok(()),
+            Answer::Done(_) => Ok(()),
             Answer::Refused(status) if is_missing(&status) => Ok(()),
             // A delete that is refused would leave what must not stay.
             Answer::Refused(status) => Err(Error::new(
@@ -175,6 +175,18 @@ impl Sender {
 
     /// The tree model: tablets of many devices in a call.
     async fn tablets(&mut self, slots: Vec<Slot>, answered: &Answered<'_>) -> Result<()> {
+        for (way, slots) in self.ways.parted(slots) {
+            self.tablets_over(way, slots, answered).await?;
+        }
+        Ok(())
+    }
+
+    async fn tablets_over(
+        &mut self,
+        way: Way,
+        slots: Vec<Slot>,
+        answered: &Answered<'_>,
+    ) -> Result<()> {
         let mut call: Vec<Tablet> = Vec::new();
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut size = 0;
@@ -185,7 +197,7 @@ impl Sender {
                     continue;
                 }
                 if size > 0 && size + piece.size_bytes() > self.options.tablet_bytes_max {
-                    self.write(&call, &plans).await?;
+                    self.write(way, &call, &plans).await?;
                     call.clear();
                     plans.clear();
                     answered(size);
@@ -199,25 +211,26 @@ impl Sender {
         if call.is_empty() {
             return Ok(());
         }
-        self.write(&call, &plans).await
+        self.write(way, &call, &plans).await
     }
 
-    async fn write(&mut self, tablets: &[Tablet], plans: &[Arc<Plan>]) -> Result<()> {
-        let status = match self.call(Call::Tablets(tablets)).await? {
-            Answer::Done => {
-                self.wrote(tablets);
-                return Ok(());
+    /// Writes tablets in one call; where that is refused, in halves, until the tablets are found that are. What IoTDB answers for
+    /// the parts of a refused call is by region, and in their order, not in that of the tablets.
+    async fn write(&mut self, way: Way, tablets: &[Tablet], plans: &[Arc<Plan>]) -> Result<()> {
+        let mut open = vec![(0, tablets.len())];
+        while let Some((from, to)) = open.pop() {
+            let part = &tablets[from..to];
+            if let Answer::Done(status) = self.call_over(way, Call::Tablets(part)).await? {
+                let devices = part.iter().map(|tablet| &*tablet.target);
+                self.learn(devices.enumerate(), &status);
+                self.wrote(part);
+            } else if let [tablet] = part {
+                self.isolate(tablet, &plans[from]).await?;
+            } else {
+                let half = from + (to - from) / 2;
+                open.push((half, to));
+                open.push((from, half));
             }
-            Answer::Refused(status) => status,
-        };
-        // One answer for each tablet, or one for all.
-        let is_apart = status.code == code::MULTIPLE_ERROR && status.parts.len() == tablets.len();
-        for (at, (tablet, plan)) in tablets.iter().zip(plans).enumerate() {
-            if is_apart && status.parts[at].is_success() {
-                self.wrote(std::slice::from_ref(tablet));
-                continue;
-            }
-            self.isolate(tablet, plan).await?;
         }
         Ok(())
     }
@@ -253,7 +266,7 @@ impl Sender {
                 continue;
             }
             match self.call(Call::Table(&piece)).await? {
-                Answer::Done => self.wrote(std::slice::from_ref(&piece)),
+                Answer::Done(_) => self.wrote(std::slice::from_ref(&piece)),
                 Answer::Refused(_) => self.isolate(&piece, &slot.plan).await?,
             }
             answered(piece.size_bytes());
@@ -269,7 +282,7 @@ impl Sender {
         while let Some((from, to)) = parts.pop() {
             let part = tablet.part(from, to);
             let status = match self.one(&part).await? {
-                Answer::Done => {
+                Answer::Done(_) => {
                     self.wrote(std::slice::from_ref(&part));
                     continue;
                 }
@@ -321,28 +334,41 @@ impl Sender {
         Ok(())
     }
 
-    /// Calls until there is an answer that stays. A server that is away, busy or read-only costs nothing but time.
+    /// Notes the nodes that IoTDB named for devices, each with its place in the call. Where flushes are asked for, they are not
+    /// gone to: what is flushed is the node that the lane stays with.
+    fn learn<'a>(&mut self, devices: impl Iterator<Item = (usize, &'a str)>, status: &Status) {
+        for (at, device) in devices {
+            let Some(node) = named(status, at) else {
+                continue;
+            };
+            self.counts.add(Of::Redirects, 1);
+            if !self.options.flush_at_checkpoint {
+                self.ways.learn(device, node);
+            }
+        }
+    }
+
     async fn call(&mut self, call: Call<'_>) -> Result<Answer> {
+        self.call_over(Way::Home, call).await
+    }
+
+    /// Calls until there is an answer that stays. A server that is away, busy or read-only costs nothing but time.
+    async fn call_over(&mut self, way: Way, call: Call<'_>) -> Result<Answer> {
         let is_aligned = matches!(self.options.model, Model::Tree { is_aligned: true });
         let mut since: Option<Instant> = None;
         let mut unsure = 0;
         loop {
-            let answered = match self.connection.session().await {
+            let answered = match self.ways.connection(way).session().await {
                 Ok(session) => call.send(session, is_aligned).await,
                 Err(error) => Err(error),
             };
             let error = match answered {
                 Ok(status) if status.is_success() => {
-                    self.connection.succeeded();
+                    self.ways.connection(way).succeeded();
                     if self.options.flush_at_checkpoint {
                         self.is_unflushed.store(true, Ordering::Relaxed);
                     }
-                    if let Some(node) = &status.redirect
-                        && !self.options.flush_at_checkpoint
-                    {
-                        self.connection.redirect(node);
-                    }
-                    return Ok(Answer::Done);
+                    return Ok(Answer::Done(status));
                 }
                 Ok(status) => match Verdict::of(&status) {
                     Verdict::Refused => return Ok(Answer::Refused(status)),
@@ -355,15 +381,18 @@ impl Sender {
                         error::of_status(&status)
                     }
                     Verdict::LogIn => {
-                        self.connection.forget();
+                        self.ways.connection(way).forget();
                         error::of_status(&status)
                     }
                     Verdict::Retry => error::of_status(&status),
                 },
-                Err(error) if error.is_temporary() => error,
+                Err(error) if error.is_temporary() => {
+                    self.ways.failed(way);
+                    error
+                }
                 Err(error) => return Err(error),
             };
-            if self.is_unflushed() && self.connection.is_lost() {
+            if self.is_unflushed() && self.ways.connection(way).is_lost() {
                 return Err(error.with(
                     "written again",
                     "what was not flushed, from the last checkpoint",
@@ -375,7 +404,7 @@ impl Sender {
                 return Err(error.with("tried for", format!("{away:.0?}")));
             }
             self.counts.add(Of::Retries, 1);
-            let wait = self.connection.failed();
+            let wait = self.ways.connection(way).failed();
             if wait >= Duration::from_secs(1) {
                 tracing::warn!(again_in = ?wait, "IoTDB is waited for: {error}");
             } else {

@@ -1,4 +1,4 @@
-//! A private IoTDB: a ConfigNode and a DataNode with their own data and ports; gone when it is dropped.
+//! A private IoTDB: a ConfigNode and one DataNode, or several, with their own data and ports; gone when it is dropped.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -25,6 +25,8 @@ pub struct IotdbOptions {
     pub port: Option<u16>,
     /// The heap of the DataNode, which most of what it holds in memory is cut from; 768 if not given.
     pub heap_mb: Option<u32>,
+    /// DataNodes of the same cluster beside the first; regions are spread over all of them, each on one alone.
+    pub more_nodes: usize,
 }
 
 /// An IoTDB that belongs to this value: dropping it kills it and removes its data.
@@ -36,6 +38,7 @@ pub struct Iotdb {
     ports: Vec<Port>,
     options: IotdbOptions,
     data: Node,
+    more: Vec<(Node, Vec<Port>)>,
     config: Node,
 }
 
@@ -87,6 +90,9 @@ impl Iotdb {
             ports: reserve(options.port)?,
             options: options.clone(),
             data: Node::new(Role::Data)?,
+            more: (0..options.more_nodes)
+                .map(|_| Ok((Node::new(Role::Data)?, reserve(None)?)))
+                .collect::<Result<_>>()?,
             config: Node::new(Role::Config)?,
         };
         if options.tls {
@@ -99,14 +105,10 @@ impl Iotdb {
     fn launch(&mut self) -> Result<()> {
         let ports = numbers(&self.ports);
         for node in [&mut self.config, &mut self.data] {
-            let mut command =
-                node_command(node.role, &node.folder, &self.install, ports, &self.options)?;
-            // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
-            command.process_group(0);
-            let from = fs::metadata(node.folder.join("log")).map_or(0, |log| log.len());
-            let child = command.spawn().context(|| "start IoTDB".into())?;
-            let child = node.child.insert(child);
-            wait_until_it_serves(node.role, child, &node.folder, from)?;
+            node.launch(&self.install, ports, &self.options)?;
+        }
+        for (node, own) in &mut self.more {
+            node.launch(&self.install, of_another(ports, own), &self.options)?;
         }
         Ok(())
     }
@@ -114,6 +116,44 @@ impl Iotdb {
     /// Where clients find it: `HOST:PORT`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.ports[0].number)
+    }
+
+    /// Where clients find each DataNode, the first one first.
+    pub fn addresses(&self) -> Vec<String> {
+        let more = self.more.iter().map(|(_, ports)| ports[0].number);
+        let all = std::iter::once(self.ports[0].number).chain(more);
+        all.map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// Kills (SIGKILL) one of the DataNodes beside the first; data and ports stay for [`Self::restart_another`].
+    ///
+    /// # Errors
+    /// There is none of this number, counted from zero, or it cannot be waited for.
+    pub fn kill_another(&mut self, number: usize) -> Result<()> {
+        self.another(number)?.0.kill()
+    }
+
+    /// Starts one of the DataNodes beside the first on the same data and ports.
+    ///
+    /// # Errors
+    /// There is none of this number, counted from zero, or it does not start.
+    pub fn restart_another(&mut self, number: usize) -> Result<()> {
+        let ports = numbers(&self.ports);
+        let (install, options) = (self.install.clone(), self.options.clone());
+        let (node, own) = self.another(number)?;
+        node.stop()?;
+        let ports = of_another(ports, own);
+        node.launch(&install, ports, &options)
+    }
+
+    fn another(&mut self, number: usize) -> Result<&mut (Node, Vec<Port>)> {
+        let count = self.more.len();
+        self.more.get_mut(number).ok_or_else(|| {
+            Error::new(format!(
+                "there is no DataNode {number} beside the first: there are {count}"
+            ))
+            .hint("ask for more with IotdbOptions::more_nodes")
+        })
     }
 
     /// The certificate to trust, as PEM, where it speaks TLS.
@@ -136,15 +176,21 @@ impl Iotdb {
     /// # Errors
     /// It did not end in time, and was killed.
     pub fn stop(&mut self) -> Result<()> {
+        for (node, _) in &mut self.more {
+            node.stop()?;
+        }
         self.data.stop()?;
         self.config.stop()
     }
 
-    /// Kills both nodes (SIGKILL); data and ports stay for [`Self::restart`].
+    /// Kills all nodes (SIGKILL); data and ports stay for [`Self::restart`].
     ///
     /// # Errors
     /// The processes cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
+        for (node, _) in &mut self.more {
+            node.kill()?;
+        }
         self.data.kill()?;
         self.config.kill()
     }
@@ -197,6 +243,22 @@ impl Node {
         })
     }
 
+    /// Starts it, and waits until it serves.
+    fn launch(
+        &mut self,
+        install: &IotdbInstall,
+        ports: [u16; PORTS],
+        options: &IotdbOptions,
+    ) -> Result<()> {
+        let mut command = node_command(self.role, &self.folder, install, ports, options)?;
+        // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
+        command.process_group(0);
+        let from = fs::metadata(self.folder.join("log")).map_or(0, |log| log.len());
+        let child = command.spawn().context(|| "start IoTDB".into())?;
+        let child = self.child.insert(child);
+        wait_until_it_serves(self.role, child, &self.folder, from)
+    }
+
     fn stop(&mut self) -> Result<()> {
         let Some(child) = self.child.as_mut() else {
             return Ok(());
@@ -240,6 +302,13 @@ pub(super) fn reserve(wished: Option<u16>) -> Result<Vec<Port>> {
 
 pub(super) fn numbers(ports: &[Port]) -> [u16; PORTS] {
     std::array::from_fn(|at| ports.get(at).map_or(0, |port| port.number))
+}
+
+/// The ports of a DataNode beside the first: its own, but for those of the cluster's one ConfigNode.
+fn of_another(first: [u16; PORTS], own: &[Port]) -> [u16; PORTS] {
+    let mut ports = numbers(own);
+    ports[1..3].copy_from_slice(&first[1..3]);
+    ports
 }
 
 /// The command that runs a node in `folder`: its process id goes to the file `pid` there before anything else happens, its

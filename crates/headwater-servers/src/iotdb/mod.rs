@@ -1,6 +1,6 @@
 //! Apache IoTDB, as a private server ([`Iotdb`]) and as the shared one ([`shared`], [`up`], [`down`]).
 //!
-//! A ConfigNode and a DataNode without replicas, with heaps of 192 and 768 MB; user and password are `root`. It is started from
+//! A ConfigNode and a DataNode (a private one: or several) without replicas, with heaps of 192 and 768 MB; user and password are `root`. It is started from
 //! a distribution where there is one, else from libraries got through Maven ([`install()`]).
 
 mod install;

@@ -1,6 +1,7 @@
 //! The sink with a real IoTDB: random rows under each policy and in each model, rows that are refused, and servers that go.
 
 mod checks;
+mod clusters;
 mod delays;
 mod devices;
 mod duplicates;
