@@ -118,19 +118,24 @@ pub(super) async fn run(
         return Ok(closed);
     }
     let text: String = match verify.output {
-        Output::Text => reports.iter().map(summary).collect(),
+        Output::Text => reports
+            .iter()
+            .map(|report| summary(report, verify.strict))
+            .collect(),
         Output::Json => {
             let lines = reports.iter();
             lines
-                .map(|report| format!("{}\n", summary_json(report)))
+                .map(|report| format!("{}\n", summary_json(report, verify.strict)))
                 .collect()
         }
     };
     let printed = super::schema::print(&text);
-    let is_equal = reports
-        .iter()
-        .all(|report| report.is_equal() && (!verify.strict || report.explained() == 0));
-    Ok(if is_equal { printed } else { Exit::Differs })
+    let are_equal = reports.iter().all(|report| is_equal(report, verify.strict));
+    Ok(if are_equal { printed } else { Exit::Differs })
+}
+
+fn is_equal(report: &TableReport, is_strict: bool) -> bool {
+    report.is_equal() && (!is_strict || report.explained() == 0)
 }
 
 async fn show(console: Arc<Console>, progress: Arc<VerifyProgress>, ended: CancellationToken) {
@@ -169,11 +174,13 @@ fn as_text(difference: &Difference) -> String {
         .map(|column| column_text(column, difference.kind))
         .collect();
     let mut text = format!(
-        "{:<7}  {}{key} at {} {}: {}",
+        "{:<7}  {}{key} at {}{}: {}",
         difference.kind.name(),
         difference.table,
         difference.device,
-        difference.time,
+        difference
+            .time
+            .map_or_else(String::new, |time| format!(" {time}")),
         columns.join("; ")
     );
     if let Some(reason) = difference.reason {
@@ -215,7 +222,7 @@ fn as_json(difference: &Difference) -> Value {
     })
 }
 
-fn summary(report: &TableReport) -> String {
+fn summary(report: &TableReport, is_strict: bool) -> String {
     let mut text = format!(
         "{}: {} rows, {} points: ",
         report.table, report.rows, report.points
@@ -233,9 +240,10 @@ fn summary(report: &TableReport) -> String {
     let found: Vec<String> = found
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    text.push_str(&match found.is_empty() {
-        true => "equal".to_owned(),
-        false => found.join(", "),
+    text.push_str(&match (found.is_empty(), is_equal(report, is_strict)) {
+        (true, true) => "equal".to_owned(),
+        (true, false) => "equal but for what follows".to_owned(),
+        (false, _) => found.join(", "),
     });
     text.push('\n');
     let mut say = |count: u64, what: &str| {
@@ -248,24 +256,25 @@ fn summary(report: &TableReport) -> String {
         report.refused,
         "rows that cannot be points, which are not expected in IoTDB",
     );
+    let judged = match is_strict {
+        true => "a failure with --strict",
+        false => "no failure without --strict",
+    };
     for (reason, count) in headwater_iotdb::Reason::ALL.iter().zip(report.explained) {
-        say(
-            count,
-            &format!("with points {}: no failure without --strict", reason.text()),
-        );
+        say(count, &format!("with points {}: {judged}", reason.text()));
     }
     say(report.unsettled, "went on changing, and are not judged");
     text
 }
 
-fn summary_json(report: &TableReport) -> Value {
+fn summary_json(report: &TableReport, is_strict: bool) -> Value {
     let reasons = headwater_iotdb::Reason::ALL.iter().zip(report.explained);
     let explained: serde_json::Map<String, Value> = reasons
         .map(|(reason, count)| (reason.name().to_owned(), count.into()))
         .collect();
     json!({
         "table": report.table.to_string(),
-        "equal": report.is_equal(),
+        "equal": is_equal(report, is_strict),
         "rows": report.rows,
         "points": report.points,
         "differs": report.differs,

@@ -28,4 +28,5 @@ mod server;
 mod stops;
 mod streams;
 mod verify;
+mod verify_shapes;
 mod warnings;

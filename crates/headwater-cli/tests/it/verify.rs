@@ -25,22 +25,22 @@ fn ask_in(model: Model, statement: &str) -> headwater_core::Result<Rows> {
 
 /// The layouts in IoTDB.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Form {
+pub(super) enum Form {
     Tree { aligned: bool },
     Table,
 }
 
 /// A database of the source, its like in IoTDB, and a configuration that leads from one to the other.
-struct World {
+pub(super) struct World {
     server: Shared,
-    name: String,
-    url: String,
+    pub(super) name: String,
+    pub(super) url: String,
     form: Form,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl World {
-    fn new(flavor: Flavor, form: Form, more: &str) -> Self {
+    pub(super) fn new(flavor: Flavor, form: Form, more: &str) -> Self {
         let server = shared(flavor).unwrap();
         let name = server.fresh_database("verify").unwrap();
         let url = server.database_url(&name);
@@ -71,18 +71,26 @@ impl World {
         }
     }
 
-    fn sql(&self, sql: &str) {
+    /// Changes the configuration.
+    pub(super) fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("config.yaml");
+        let file = fs::read_to_string(&path).unwrap();
+        assert!(file.contains(from), "{from}: {file}");
+        fs::write(&path, file.replace(from, to)).unwrap();
+    }
+
+    pub(super) fn sql(&self, sql: &str) {
         let sql = format!("USE {}; {sql}", self.name);
         self.server.sql(&sql).unwrap();
     }
 
-    fn words(&self, words: &[&str]) -> Said {
+    pub(super) fn words(&self, words: &[&str]) -> Said {
         let mut all = vec![words[0], &self.url, "--config", "config.yaml"];
         all.extend(&words[1..]);
         run_in(self.folder.path(), &all)
     }
 
-    fn run(&self, words: &[&str]) -> Said {
+    pub(super) fn run(&self, words: &[&str]) -> Said {
         let said = self.words(words);
         assert_eq!(said.code, 0, "{words:?}: {said:?}");
         said
@@ -101,7 +109,7 @@ impl World {
     }
 
     /// Writes points past headwater.
-    fn write(&self, pump: &str, time: i64, values: &[(&str, &str)]) {
+    pub(super) fn write(&self, pump: &str, time: i64, values: &[(&str, &str)]) {
         let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
         let texts: Vec<&str> = values.iter().map(|(_, text)| *text).collect();
         let (names, texts, name) = (names.join(", "), texts.join(", "), &self.name);
@@ -117,7 +125,7 @@ impl World {
     }
 
     /// Deletes a row's points past headwater.
-    fn delete(&self, pump: &str, time: i64) {
+    pub(super) fn delete(&self, pump: &str, time: i64) {
         self.ask(&match self.form {
             Form::Tree { .. } => format!(
                 "DELETE FROM root.{}.`{pump}`.* WHERE time = {time}",
@@ -127,7 +135,7 @@ impl World {
         });
     }
 
-    fn device(&self, pump: &str) -> String {
+    pub(super) fn device(&self, pump: &str) -> String {
         match self.form {
             Form::Tree { .. } if pump.parse::<u32>().is_ok() => {
                 format!("root.{}.`{pump}`", self.name)
@@ -138,41 +146,47 @@ impl World {
     }
 
     /// The differences that are told, each as `kind key device time columns`, and the exit code.
-    fn verify(&self, words: &[&str]) -> (BTreeSet<String>, serde_json::Value, i32) {
+    pub(super) fn verify(&self, words: &[&str]) -> (BTreeSet<String>, serde_json::Value, i32) {
         let mut all = vec!["verify", "--output", "json"];
         all.extend(words);
         let said = self.words(&all);
-        let mut found = BTreeSet::new();
-        let mut summary = serde_json::Value::Null;
-        for line in said.out.lines() {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            if line["difference"].is_null() {
-                summary = line;
-                continue;
-            }
-            let columns = line["columns"].as_array().unwrap().iter().map(|column| {
-                let name = column["name"].as_str().unwrap();
-                format!("{name}: {} {}", column["source"], column["iotdb"])
-            });
-            let is_new = found.insert(format!(
-                "{} {} {} {} {}",
-                line["difference"].as_str().unwrap(),
-                line["key"],
-                line["device"].as_str().unwrap(),
-                line["time"],
-                columns.collect::<Vec<_>>().join(", ")
-            ));
-            assert!(is_new, "told twice: {line}");
-        }
+        let (found, summary) = told(&said.out);
         assert!(summary["table"].is_string(), "{words:?}: {said:?}");
         (found, summary, said.code)
     }
 }
 
-/// 2026-01-01 00:00 in UTC, in milliseconds.
-const BEGIN: i64 = 1_767_225_600_000;
+/// The differences among lines of JSON, and the last line, which has the counts.
+pub(super) fn told(out: &str) -> (BTreeSet<String>, serde_json::Value) {
+    let mut found = BTreeSet::new();
+    let mut summary = serde_json::Value::Null;
+    for line in out.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if line["difference"].is_null() {
+            summary = line;
+            continue;
+        }
+        let columns = line["columns"].as_array().unwrap().iter().map(|column| {
+            let name = column["name"].as_str().unwrap();
+            format!("{name}: {} {}", column["source"], column["iotdb"])
+        });
+        let is_new = found.insert(format!(
+            "{} {} {} {} {}",
+            line["difference"].as_str().unwrap(),
+            line["key"],
+            line["device"].as_str().unwrap(),
+            line["time"],
+            columns.collect::<Vec<_>>().join(", ")
+        ));
+        assert!(is_new, "told twice: {line}");
+    }
+    (found, summary)
+}
 
-const READINGS: &str = "CREATE TABLE readings (id INT PRIMARY KEY, pump VARCHAR(20) NOT NULL, at DATETIME(3) NOT NULL, \
+/// 2026-01-01 00:00 in UTC, in milliseconds.
+pub(super) const BEGIN: i64 = 1_767_225_600_000;
+
+pub(super) const READINGS: &str = "CREATE TABLE readings (id INT PRIMARY KEY, pump VARCHAR(20) NOT NULL, at DATETIME(3) NOT NULL, \
      flow DOUBLE, note VARCHAR(200)); ";
 
 /// Rows of four pumps, one a minute; some without a note, some without anything.
@@ -199,11 +213,11 @@ fn filled(world: &World, rows: u32) {
     world.sql(&sql);
 }
 
-fn time(minute: i64) -> i64 {
+pub(super) fn time(minute: i64) -> i64 {
     BEGIN + minute * 60_000
 }
 
-fn set(lines: &[String]) -> BTreeSet<String> {
+pub(super) fn set(lines: &[String]) -> BTreeSet<String> {
     lines.iter().cloned().collect()
 }
 
@@ -300,8 +314,18 @@ fn points_that_a_policy_leaves_are_told_apart() {
     let (found, summary, code) = world.verify(&["--settle", "0"]);
     assert_eq!((found.len(), code), (0, 0), "{summary}");
     assert_eq!(summary["explained"]["deletes_ignored"], 2, "{summary}");
-    let (found, _, code) = world.verify(&["--settle", "0", "--strict"]);
+    let (found, summary, code) = world.verify(&["--settle", "0", "--strict"]);
     assert_eq!((found.len(), code), (2, 5), "{found:?}");
+    assert_eq!(summary["equal"], false, "{summary}");
+    let said = world.words(&["verify", "--settle", "0", "--strict"]);
+    assert!(
+        said.out.contains("equal but for what follows")
+            && said.out.contains(
+                "2 with points as policy.delete: ignore leaves them: a failure with --strict\n"
+            )
+            && !said.out.contains("no failure"),
+        "{said:?}"
+    );
     // A row that is missing is missing under every policy.
     world.delete("1", time(4));
     let (found, _, code) = world.verify(&["--settle", "0"]);
@@ -310,17 +334,26 @@ fn points_that_a_policy_leaves_are_told_apart() {
     assert!(
         said.out.contains("missing  ")
             && said.out.contains("{\"id\":4}")
-            && said
-                .out
-                .contains("2 with points as policy.delete: ignore leaves them"),
+            && said.out.contains(
+                "2 with points as policy.delete: ignore leaves them: no failure without --strict"
+            ),
         "{said:?}"
     );
 }
 
 #[test]
 fn every_type_is_equal_after_a_copy() {
+    every_type_is_equal(Form::Tree { aligned: true });
+}
+
+#[test]
+fn every_type_is_equal_after_a_copy_into_the_table_model() {
+    every_type_is_equal(Form::Table);
+}
+
+fn every_type_is_equal(form: Form) {
     for flavor in [Flavor::MariaDb1011, Flavor::MySql97] {
-        let world = World::new(flavor, Form::Tree { aligned: true }, "");
+        let world = World::new(flavor, form, "");
         world.sql(
             "CREATE TABLE readings (id INT PRIMARY KEY, pump VARCHAR(20) NOT NULL, at TIMESTAMP(3) NOT NULL, \
                t1 TINYINT, t2 SMALLINT UNSIGNED, t3 MEDIUMINT, t4 INT UNSIGNED, t5 BIGINT, t6 YEAR, t7 BIT(12), f1 FLOAT, f2 DOUBLE, \
@@ -362,11 +395,16 @@ fn every_type_is_equal_after_a_copy() {
 
 #[test]
 fn what_a_running_stream_brings_late_is_no_difference() {
-    let world = World::new(
-        Flavor::MariaDb1011,
-        Form::Tree { aligned: true },
-        "  policy: {delete: delete}\n",
-    );
+    a_stream_brings_late(Form::Tree { aligned: true });
+}
+
+#[test]
+fn what_a_running_stream_brings_late_is_no_difference_in_the_table_model() {
+    a_stream_brings_late(Form::Table);
+}
+
+fn a_stream_brings_late(form: Form) {
+    let world = World::new(Flavor::MariaDb1011, form, "  policy: {delete: delete}\n");
     filled(&world, 2_000);
     let mut stream = headwater();
     stream

@@ -22,6 +22,25 @@ pub(super) struct Rules {
     pub(super) policy: Policy,
     /// A condition or a filter bounds the source's rows.
     pub(super) is_bounded: bool,
+    /// Several rows may have one place, of which nothing is ever deleted.
+    pub(super) has_duplicates: bool,
+}
+
+impl Rules {
+    /// Why points may stand where no row has them, or others.
+    pub(super) fn of_left(self, kind: Kind) -> Option<Reason> {
+        let updates_ignored = self.policy.update == UpdatePolicy::Ignore;
+        match kind {
+            Kind::Missing => None,
+            Kind::Extra if self.policy.delete == DeletePolicy::Ignore => {
+                Some(Reason::DeletesIgnored)
+            }
+            _ if updates_ignored => Some(Reason::UpdatesIgnored),
+            _ if self.has_duplicates => Some(Reason::DuplicatesLeft),
+            Kind::Extra if self.is_bounded => Some(Reason::RowsBounded),
+            Kind::Extra | Kind::Differs => None,
+        }
+    }
 }
 
 /// Judges a place; none: both sides are the same. Where several rows of the source have one place, IoTDB may hold each field of
@@ -64,14 +83,14 @@ pub(super) fn judge(place: &Place, rules: Rules) -> Option<Verdict> {
         (false, true) => Kind::Missing,
         (false, false) => Kind::Differs,
     };
-    let updates_ignored = rules.policy.update == UpdatePolicy::Ignore;
-    let reason = match kind {
+    // No policy takes a value away that a row has; an update that is ignored may have brought it.
+    let is_lost = fields
+        .iter()
+        .any(|(_, source, point)| source.is_some() && point.is_none());
+    let reason = match rules.of_left(kind) {
         _ if place.refused.is_some() && !has_wrong => Some(Reason::RowRefused),
-        Kind::Extra if rules.policy.delete == DeletePolicy::Ignore => Some(Reason::DeletesIgnored),
-        Kind::Extra if updates_ignored => Some(Reason::UpdatesIgnored),
-        Kind::Extra if rules.is_bounded => Some(Reason::RowsBounded),
-        Kind::Differs if updates_ignored => Some(Reason::UpdatesIgnored),
-        Kind::Extra | Kind::Differs | Kind::Missing => None,
+        Some(Reason::DuplicatesLeft) if is_lost => None,
+        reason => reason,
     };
     Some(Verdict {
         kind,
@@ -111,6 +130,7 @@ mod tests {
             delete: DeletePolicy::Delete,
         },
         is_bounded: false,
+        has_duplicates: false,
     };
 
     fn kind(place: &Place) -> Option<(Kind, Vec<usize>)> {
@@ -175,6 +195,7 @@ mod tests {
         let rules = |update, delete, is_bounded| Rules {
             policy: Policy { update, delete },
             is_bounded,
+            has_duplicates: false,
         };
         let extra = place(&[], &["a", "-"]);
         let differs = place(&[["a", "b"]], &["c", "b"]);
@@ -189,7 +210,15 @@ mod tests {
         assert_eq!(reason(&differs, no_updates), Some(Reason::UpdatesIgnored));
         let bounded = rules(Update::Overwrite, Delete::Delete, true);
         assert_eq!(reason(&extra, bounded), Some(Reason::RowsBounded));
-        for rules in [default, no_updates, bounded] {
+        let duplicates = Rules {
+            has_duplicates: true,
+            ..STRICTLY
+        };
+        assert_eq!(reason(&extra, duplicates), Some(Reason::DuplicatesLeft));
+        assert_eq!(reason(&differs, duplicates), Some(Reason::DuplicatesLeft));
+        let lost = place(&[["a", "b"]], &["a", "-"]);
+        assert_eq!(reason(&lost, duplicates), None, "a row has it");
+        for rules in [default, no_updates, bounded, duplicates] {
             assert_eq!(reason(&missing, rules), None);
         }
         let refused = Place {

@@ -5,6 +5,7 @@
 //! place by place ([`judge`]). A place that differs is then looked at again and again, for what a stream brings late is no
 //! difference: it counts once neither side of it has changed for [`VerifyOptions::settle`].
 
+mod attributes;
 mod content;
 mod grid;
 mod judge;
@@ -25,7 +26,7 @@ use headwater_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value as Json};
 
 use crate::check::time_precision;
-use crate::config::IotdbOptions;
+use crate::config::{Duplicates, IotdbOptions};
 use crate::convert::Conversion;
 use crate::mapping::{Plan, Template};
 use crate::time::Clock;
@@ -106,15 +107,18 @@ pub enum Reason {
     RowRefused,
     /// A condition or a filter bounds the rows that are compared.
     RowsBounded,
+    /// `duplicates: last` leaves what a row wrote that has gone, moved or lost a value: it may be another row's.
+    DuplicatesLeft,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::DeletesIgnored,
         Self::UpdatesIgnored,
         Self::RowRefused,
         Self::RowsBounded,
+        Self::DuplicatesLeft,
     ];
 
     /// Its name in what is printed.
@@ -125,6 +129,7 @@ impl Reason {
             Self::UpdatesIgnored => "updates_ignored",
             Self::RowRefused => "row_refused",
             Self::RowsBounded => "rows_bounded",
+            Self::DuplicatesLeft => "duplicates_left",
         }
     }
 
@@ -136,6 +141,7 @@ impl Reason {
             Self::UpdatesIgnored => "as policy.update: ignore leaves them",
             Self::RowRefused => "where the source's row is refused",
             Self::RowsBounded => "which may be of rows that a condition or filter leaves out",
+            Self::DuplicatesLeft => "as duplicates: last leaves them",
         }
     }
 }
@@ -160,12 +166,12 @@ pub struct Difference {
     pub kind: Kind,
     /// Why it is no failure; none: it is one.
     pub reason: Option<Reason>,
-    /// The source's row, if there is one that has a key.
+    /// The source's row, if there is one that has a key; of a device's attributes one of its rows.
     pub key: Option<Map<String, Json>>,
     /// The device: its path, or its tags.
     pub device: String,
-    /// The time, as IoTDB counts it.
-    pub time: i64,
+    /// The time, as IoTDB counts it; none for a device's attributes, which have none.
+    pub time: Option<i64>,
     /// What differs.
     pub columns: Vec<ColumnDifference>,
 }
@@ -190,7 +196,7 @@ pub struct TableReport {
     /// Places with points that no row has.
     pub extra: u64,
     /// Differences that are no failure, in the order of [`Reason::ALL`].
-    pub explained: [u64; 4],
+    pub explained: [u64; Reason::ALL.len()],
     /// Places that went on changing for as long as they were looked at.
     pub unsettled: u64,
     /// Rows and points in ranges that differ, and were not looked at closely because of the limit.
@@ -297,7 +303,7 @@ pub async fn verify<V: Views>(
                 differs: 0,
                 missing: 0,
                 extra: 0,
-                explained: [0; 4],
+                explained: [0; Reason::ALL.len()],
                 unsettled: 0,
                 not_looked_at: 0,
             },
@@ -343,7 +349,8 @@ impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
             }
             self.look(grid, &group, &mut suspects).await?;
         }
-        self.settle(suspects).await
+        self.settle(suspects).await?;
+        self.attributes().await
     }
 
     /// The buckets of a scope that differ.
@@ -447,9 +454,11 @@ impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
     }
 
     fn rules(&self) -> Rules {
+        let (plan, options) = (&self.context.plan, &self.context.options);
         Rules {
-            policy: self.context.options.policy,
+            policy: options.policy,
             is_bounded: self.is_bounded,
+            has_duplicates: options.mappings[plan.mapping].duplicates == Duplicates::Last,
         }
     }
 

@@ -14,7 +14,7 @@ use super::target::Wanted;
 use super::{ColumnDifference, Comparing, Difference, Kind, Reason, merged};
 
 /// How many times as long as a place has to stand still it is looked at.
-const PATIENCE: u32 = 4;
+pub(super) const PATIENCE: u32 = 4;
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -22,6 +22,11 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 struct Seen {
     place: Place,
     since: Instant,
+}
+
+/// The time between two looks.
+pub(super) async fn wait(settle: Duration) {
+    tokio::time::sleep((settle / 4).clamp(WAIT_MIN, WAIT_MAX)).await;
 }
 
 impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
@@ -56,7 +61,7 @@ impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
                 self.report.unsettled += open.len() as u64;
                 return Ok(());
             }
-            tokio::time::sleep((settle / 4).clamp(WAIT_MIN, WAIT_MAX)).await;
+            wait(settle).await;
             let mut found = self.again(open.keys()).await?;
             let now = Instant::now();
             open.retain(|id, seen| {
@@ -85,15 +90,20 @@ impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
             .await
     }
 
+    /// Counts a difference that is no failure.
+    pub(super) fn explain(&mut self, reason: Reason) {
+        let mut counts = Reason::ALL.iter().zip(&mut self.report.explained);
+        if let Some((_, count)) = counts.find(|(known, _)| **known == reason) {
+            *count += 1;
+        }
+    }
+
     fn decide(&mut self, (device, time): PlaceId, place: &Place) {
         let Some(verdict) = judge(place, self.rules()) else {
             return;
         };
         if let Some(reason) = verdict.reason {
-            let mut counts = Reason::ALL.iter().zip(&mut self.report.explained);
-            if let Some((_, count)) = counts.find(|(known, _)| **known == reason) {
-                *count += 1;
-            }
+            self.explain(reason);
         } else {
             if self.is_enough() {
                 self.report.not_looked_at += 1;
@@ -123,7 +133,7 @@ impl<V: Views, F: FnMut(Difference) + Send> Comparing<'_, V, F> {
             reason: verdict.reason,
             key: key.filter(|key| !key.is_empty()),
             device,
-            time,
+            time: Some(time),
             columns: columns.collect(),
         });
     }

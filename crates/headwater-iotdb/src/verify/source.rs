@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) conversion: Conversion,
     /// The layout's columns that are measured: in the table model there are tags and attributes beside them.
     pub(super) fields: Vec<usize>,
+    /// Those that say something about the device.
+    pub(super) attributes: Vec<usize>,
     pub(super) rows: Option<RowFilter>,
     pub(super) progress: Arc<VerifyProgress>,
 }
@@ -43,6 +45,8 @@ pub(super) struct Found<'a> {
     pub(super) time: i64,
     /// By field; none: the row is refused.
     pub(super) values: Option<Vec<Option<&'a [u8]>>>,
+    /// By attribute; none: nothing of the row is written.
+    pub(super) attributes: Option<Vec<Option<&'a [u8]>>>,
     pub(super) image: &'a Image<'a>,
 }
 
@@ -74,10 +78,14 @@ impl Context {
         rows: Option<RowFilter>,
         progress: Arc<VerifyProgress>,
     ) -> Self {
-        let columns = plan.layout.columns.iter().enumerate();
-        let fields = columns.filter(|(_, column)| column.category == Category::Field);
+        let of = |category: Category| {
+            let columns = plan.layout.columns.iter().enumerate();
+            let found = columns.filter(|(_, column)| column.category == category);
+            found.map(|(at, _)| at).collect()
+        };
         Self {
-            fields: fields.map(|(at, _)| at).collect(),
+            fields: of(Category::Field),
+            attributes: of(Category::Attribute),
             options,
             schema,
             plan,
@@ -229,10 +237,18 @@ impl<T: Taker> Reading<'_, T> {
                     )
                 }
             };
+            let is_written = pushed.as_ref().is_ok_and(|pushed| pushed.points > 0);
+            let attributes = is_written.then(|| {
+                let attributes = context.attributes.iter();
+                attributes
+                    .map(|&at| tablet.value(tablet.len() - 1, at))
+                    .collect()
+            });
             self.taker.source(&Found {
                 device: &device,
                 time,
                 values,
+                attributes,
                 image: &image,
             });
         }

@@ -9,11 +9,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::content::bytes_of;
+use super::attributes::Attributes;
+use super::content::{Held, bytes_of};
 use super::grid::{BucketId, Grid, Scope, digest};
 use super::source::{Context, Taker};
 use crate::client::{Rows, Value};
-use crate::mapping::{Template, literal, quoted};
+use crate::mapping::{Plan, Template, literal, quoted};
 use crate::sink::{Connection, session_options};
 
 /// Devices that are listed at once.
@@ -375,24 +376,35 @@ impl<'a> Asking<'a> {
             Err(error) if error.kind() == ErrorKind::SinkRejected => Rows::default(),
             Err(error) => return Err(error),
         };
-        let tags: Vec<(String, Option<usize>)> = plan
-            .device
-            .iter()
-            .map(|(name, _)| (quoted(name), rows.column(name)))
-            .collect();
-        let condition = |row: &Vec<Value>| {
-            let each = tags.iter().map(|(name, at)| {
-                match at.and_then(|at| row.get(at)).and_then(Value::text) {
-                    Some(text) => format!("{name}={}", literal(&text)),
-                    None => format!("{name} IS NULL"),
-                }
-            });
-            each.collect::<Vec<_>>().join(" AND ")
+        Ok((rows.values.len(), conditions(plan, &rows)))
+    }
+
+    /// Devices of a table with their attributes: those that a clause chooses.
+    async fn attributes(&mut self, clause: &str) -> Result<(usize, Attributes)> {
+        let plan = &self.context.plan;
+        let table = quoted(plan.table().map_or("", |table| table));
+        let statement = format!("SHOW DEVICES FROM {table}{clause}");
+        let rows = match self.query(&statement).await {
+            Ok(rows) => rows,
+            // It is made with its first row.
+            Err(error) if error.kind() == ErrorKind::SinkRejected => Rows::default(),
+            Err(error) => return Err(error),
         };
-        Ok((
-            rows.values.len(),
-            rows.values.iter().map(condition).collect(),
-        ))
+        let columns = self.context.attributes.iter().map(|&at| {
+            let place = rows.column(&plan.names[at]);
+            (place, plan.layout.columns[at].series_type)
+        });
+        let columns: Vec<_> = columns.collect();
+        let of_row = |row: &Vec<Value>| {
+            let value = |(place, series_type): &(Option<usize>, _)| {
+                let value = row.get((*place)?)?;
+                bytes_of(value, *series_type).map(|bytes| Held::new(&bytes))
+            };
+            columns.iter().map(value).collect()
+        };
+        let devices = conditions(plan, &rows).into_iter();
+        let devices = devices.zip(rows.values.iter().map(of_row)).collect();
+        Ok((rows.values.len(), devices))
     }
 
     /// Asks, again if it may pass, for as long as the sink would.
@@ -421,6 +433,53 @@ impl<'a> Asking<'a> {
             }
         }
     }
+}
+
+/// Attributes of devices from the place `from` of IoTDB's list on: how many, whether they are the last, and what they have.
+pub(super) async fn attributes(
+    context: &Context,
+    from: usize,
+) -> Result<(usize, bool, Attributes)> {
+    let clause = format!(" LIMIT {LISTED} OFFSET {from}");
+    let mut asking = Asking::new(context, 0);
+    let listed = asking.attributes(&clause).await;
+    asking.connection.close().await;
+    let (count, devices) = listed?;
+    Ok((count, count < LISTED, devices))
+}
+
+/// The same of these devices.
+pub(super) async fn attributes_of(context: &Context, devices: &[&String]) -> Result<Attributes> {
+    let mut asking = Asking::new(context, 0);
+    let mut found = Attributes::new();
+    for devices in devices.chunks(DEVICES) {
+        let each = devices.iter().map(|device| match device.is_empty() {
+            true => "true".to_owned(),
+            false => format!("({device})"),
+        });
+        let clause = format!(" WHERE {}", each.collect::<Vec<_>>().join(" OR "));
+        found.extend(asking.attributes(&clause).await?.1);
+    }
+    asking.connection.close().await;
+    Ok(found)
+}
+
+/// For each device that is listed the condition on its tags that is true for it alone.
+fn conditions(plan: &Plan, rows: &Rows) -> Vec<String> {
+    let tags = plan.device.iter();
+    let tags: Vec<(String, Option<usize>)> = tags
+        .map(|(name, _)| (quoted(name), rows.column(name)))
+        .collect();
+    let condition = |row: &Vec<Value>| {
+        let each = tags.iter().map(|(name, at)| {
+            match at.and_then(|at| row.get(at)).and_then(Value::text) {
+                Some(text) => format!("{name}={}", literal(&text)),
+                None => format!("{name} IS NULL"),
+            }
+        });
+        each.collect::<Vec<_>>().join(" AND ")
+    };
+    rows.values.iter().map(condition).collect()
 }
 
 /// A row of IoTDB: device, time, and its points by field.
