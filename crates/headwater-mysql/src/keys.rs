@@ -11,7 +11,7 @@ use crate::snapshot::sql::{literal, quoted, text_literal};
 /// The key is that of [`headwater_core::dead_letters`]: column by column, in JSON. To be asked in a session whose time zone is UTC.
 ///
 /// # Errors
-/// `NotFound` if the table has no such column any more, `SchemaMismatch` if a value is none of its column's.
+/// `NotFound` if the table has no such column or no such key any more, `SchemaMismatch` if a value is none of its column's.
 pub fn condition(table: &TableDefinition, key: &Map<String, Value>) -> Result<String> {
     if key.is_empty() {
         return Err(Error::new(
@@ -45,7 +45,29 @@ pub fn condition(table: &TableDefinition, key: &Map<String, Value>) -> Result<St
         })?;
         parts.push(format!("{} = {constant}", quoted(name)));
     }
+    if !is_key(table, key) {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "the table's key is another by now, so the old one may find other rows, or none",
+        )
+        .with("table", &table.name)
+        .with(
+            "columns",
+            key.keys().cloned().collect::<Vec<_>>().join(", "),
+        )
+        .hint("its rows cannot be found by the old key: read the whole table again"));
+    }
     Ok(parts.join(" AND "))
+}
+
+/// Whether these are the columns of the primary key or of a unique index.
+fn is_key(table: &TableDefinition, key: &Map<String, Value>) -> bool {
+    let is_it = |columns: &[usize]| {
+        let mut names = columns.iter().map(|at| &*table.columns[*at].name);
+        columns.len() == key.len() && names.all(|name| key.contains_key(name))
+    };
+    let unique = table.unique_keys.iter().filter(|index| !index.partial);
+    is_it(&table.primary_key) || unique.map(|index| &*index.columns).any(is_it)
 }
 
 /// A value of a letter as a constant that compares as the column's values do.
@@ -99,7 +121,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schema::Native;
+    use crate::schema::{Native, UniqueKey};
 
     fn table() -> TableDefinition {
         let column = |name: &str, column_type| ColumnDefinition {
@@ -128,7 +150,11 @@ mod tests {
                 column("at", ColumnType::DateTime { digits: 3 }),
             ],
             primary_key: vec![0],
-            unique_keys: Vec::new(),
+            unique_keys: vec![UniqueKey {
+                name: "code".into(),
+                columns: vec![1, 2, 3],
+                partial: false,
+            }],
             row_end: None,
         }
     }
@@ -161,6 +187,8 @@ mod tests {
             (json!({"id": 1.5}), "value 1.5"),
             (json!({"hash": "0x0'"}), "none of its column's type"),
             (json!({"id": null}), "none of its column's type"),
+            (json!({"hash": "0x00"}), "columns hash"),
+            (json!({"id": 1, "hash": "0x00"}), "another by now"),
         ] {
             let error = of(key.clone()).unwrap_err();
             assert!(error.to_string().contains(expected), "{key}: {error}");

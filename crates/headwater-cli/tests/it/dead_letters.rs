@@ -224,6 +224,63 @@ fn said_of(plant: &Plant, failpoints: &str) -> Said {
     )
 }
 
+#[test]
+fn letters_whose_rows_no_key_finds_are_replayed_by_reading_the_table_whole() {
+    let plant = Plant::new("letters_whole");
+    let said = plant.said(&["run", "--until", "now"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(plant.open(), [2, 3, 4]);
+    // Another column is the key, and the letters' one has other numbers: it would find no row, or another.
+    plant.sql(
+        "DELETE FROM pump_reading WHERE id = 3; \
+         ALTER TABLE pump_reading DROP PRIMARY KEY, CHANGE id number BIGINT NOT NULL, ADD PRIMARY KEY (number), \
+           ADD id BIGINT NOT NULL AUTO_INCREMENT, ADD KEY (id)",
+    );
+    let said = plant.replay();
+    assert_eq!(said.code, 1, "{said:?}");
+    for words in [
+        "key is another by now",
+        "--whole-tables",
+        "settled=0",
+        "left=3",
+    ] {
+        assert!(said.err.contains(words), "{words}: {said:?}");
+    }
+    assert_eq!(plant.open(), [2, 3, 4]);
+
+    // Not mended: the rows are refused again, by the key of now, and those letters stand in place of the old ones.
+    let whole = || plant.said(&["dead-letters", "replay", "--whole-tables"]);
+    let said = whole();
+    assert_eq!(said.code, 1, "{said:?}");
+    for words in ["rows_read=3", "settled=3", "refused_again=2"] {
+        assert!(said.err.contains(words), "{words}: {said:?}");
+    }
+    let listed = plant.said(&["dead-letters", "list"]);
+    assert!(
+        listed.err.contains("open=2") && listed.out.contains("number"),
+        "{listed:?}"
+    );
+
+    plant.mend();
+    plant.sql("UPDATE pump_reading SET operator = 'newer' WHERE number = 2");
+    let said = whole();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("settled=2"), "{said:?}");
+    let listed = plant.said(&["dead-letters", "list"]);
+    assert!(!listed.out.contains("letters_whole"), "{listed:?}");
+    // The last of the measurements is the new `id`.
+    let points = plant.points();
+    let points = points.iter().map(|point| point.rsplit_once(' ').unwrap().0);
+    assert_eq!(
+        points.collect::<Vec<_>>(),
+        [
+            "1767225600000 pump_1: 1 1 a",
+            "1767225600000 pump_2: 2 1 newer",
+            "1767398400000 pump_2: 4 1 old",
+        ]
+    );
+}
+
 /// A configuration for a table without a key and one with, which nothing is written to.
 fn unreachable(folder: &Path, name: &str, more: &str) {
     let text = format!(

@@ -37,11 +37,11 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Part>,
     pub(super) left: Vec<Left>,
     /// The rows that letters are about.
-    pub(super) rows: HashSet<(TableName, String)>,
+    rows: HashSet<(TableName, String)>,
 }
 
 /// What a letter is about.
-pub(super) fn row_of(letter: &Letter) -> (TableName, String) {
+fn row_of(letter: &Letter) -> (TableName, String) {
     let key = Value::Object(letter.key.clone()).to_string();
     (letter.table.clone(), key)
 }
@@ -106,6 +106,13 @@ pub(super) fn plan(letters: &[Kept], tables: &[Arc<TableDefinition>], whole_tabl
 }
 
 impl Plan {
+    /// Whether a letter is about a row that is asked for. Of a table that is read whole each is: its rows have other keys by now.
+    pub(super) fn is_about(&self, letter: &Letter) -> bool {
+        let mut parts = self.parts.iter();
+        let is_whole = |part: &Part| part.condition.is_none() && part.table == letter.table;
+        parts.any(is_whole) || self.rows.contains(&row_of(letter))
+    }
+
     fn leave(&mut self, table: &TableName, letters: usize, reason: &str) {
         self.left.push(Left {
             table: table.clone(),

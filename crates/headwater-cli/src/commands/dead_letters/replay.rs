@@ -11,7 +11,7 @@ use headwater_core::{Error, ErrorKind, Result, clock, failpoint};
 use hyper::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Left, Part, Plan, plan, row_of};
+use super::plan::{Left, Part, Plan, plan};
 use crate::commands::{run, source};
 use crate::config::{Settings, misused};
 use crate::control::client::Client;
@@ -258,12 +258,12 @@ fn gone(error: Error) -> Error {
     .caused_by(error)
 }
 
-/// Letters about the same rows that came while they were replayed.
+/// Letters about what was asked for that came while it was replayed.
 fn refused_again(file: &Path, from: u64, plan: &Plan) -> Result<usize> {
     let mut count = 0;
     walk(file, |kept| {
         let is_new = kept.place.offset >= from;
-        count += usize::from(is_new && plan.rows.contains(&row_of(&kept.letter)));
+        count += usize::from(is_new && plan.is_about(&kept.letter));
         Ok(())
     })?;
     Ok(count)
