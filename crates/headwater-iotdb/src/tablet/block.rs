@@ -112,3 +112,77 @@ impl Tablet {
         columns.any(|(values, column)| column.category == Category::Field && !values.is_null(row))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tablet::{Layout, LayoutColumn};
+
+    fn tablet() -> Tablet {
+        let column = |name: &str, series_type| LayoutColumn {
+            name: name.to_owned(),
+            series_type,
+            category: Category::Field,
+        };
+        let columns = vec![
+            column("i", SeriesType::Int32),
+            column("t", SeriesType::Text),
+        ];
+        Tablet::new("root.d".into(), Arc::new(Layout { columns }))
+    }
+
+    /// A column of four bytes and one of text. The text `no` gives up.
+    fn push(tablet: &mut Tablet, rows: &[(Option<i32>, Option<&str>)]) -> Option<Pushed> {
+        let times: Vec<i64> = (0..).take(rows.len()).collect();
+        let keys = |keys: &mut Values| rows.iter().for_each(|_| keys.push_bytes(b"k"));
+        tablet.push_block(&times, keys, |at, before, out| match at {
+            0 => out.extend_fixed(before, rows, |row| Some(row.0.map(i32::to_be_bytes))),
+            _ => out.extend_varied(before, rows, |row, out| match row.1 {
+                Some("no") => None,
+                Some(text) => {
+                    out.push_bytes(text.as_bytes());
+                    Some(true)
+                }
+                None => Some(false),
+            }),
+        })
+    }
+
+    fn bytes(tablet: &Tablet) -> (Vec<u8>, Vec<u8>, usize, usize) {
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        tablet.write_times(&mut times);
+        tablet.write_values(&mut values);
+        (times, values, tablet.values_length(), tablet.size_bytes())
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_whole_leaves_no_trace() {
+        let mut tablet = tablet();
+        let first = [(Some(1), Some("a")), (Some(2), Some("b"))];
+        let pushed = push(&mut tablet, &first).unwrap();
+        assert_eq!((pushed.points, pushed.nulls), (4, 0));
+        let before = bytes(&tablet);
+        // The first column has a null by then.
+        assert_eq!(
+            push(&mut tablet, &[(None, Some("a")), (Some(3), Some("no"))]),
+            None
+        );
+        assert_eq!(bytes(&tablet), before);
+        // A row without any value.
+        assert_eq!(
+            push(&mut tablet, &[(Some(3), Some("a")), (None, None)]),
+            None
+        );
+        assert_eq!(bytes(&tablet), before);
+        let pushed = push(&mut tablet, &[(None, Some("c")), (Some(4), None)]).unwrap();
+        assert_eq!((pushed.points, pushed.nulls), (2, 2));
+        assert_eq!(
+            (tablet.value(2, 0), tablet.value(2, 1)),
+            (None, Some(&b"c"[..]))
+        );
+        assert_eq!(tablet.value(3, 0), Some(&4i32.to_be_bytes()[..]));
+        assert_eq!(tablet.points(), 6);
+    }
+}

@@ -102,9 +102,9 @@ fn given() -> impl Strategy<Value = Vec<Given>> {
         prop::bool::weighted(0.01),
     );
     let row = (
-        prop::bool::weighted(0.02),
+        prop::bool::weighted(0.03),
         device,
-        prop::option::weighted(0.99, 0u32..400),
+        prop::option::weighted(0.99, 0u32..40),
         values,
     );
     let row = row.prop_map(|(is_delete, (a, b, is_null), minute, values)| Given {
