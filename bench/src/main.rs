@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod count;
+mod fold;
 mod iotdb;
 mod kafka;
 mod latency;
@@ -64,6 +65,11 @@ enum Command {
     Rows(iotdb::memory::Rows),
     /// Measures a bootstrap of a large table beside a stream.
     Bootstrap(bootstrap::Bootstrap),
+    /// Measures folds into the embedded store.
+    Fold(fold::Fold),
+    /// Puts keys into a file of the embedded store's kind: its limit.
+    #[command(hide = true)]
+    Puts(fold::puts::Puts),
 }
 
 /// What is measured, on what, and how often.
@@ -133,6 +139,8 @@ fn main() -> ExitCode {
         Some(Command::Tablets(wanted)) => iotdb::wire::replay(wanted).map(|()| true),
         Some(Command::Rows(wanted)) => iotdb::memory::write(wanted).map(|()| true),
         Some(Command::Bootstrap(wanted)) => bootstrap::run(wanted).map(|()| true),
+        Some(Command::Fold(wanted)) => fold::run(wanted),
+        Some(Command::Puts(wanted)) => fold::puts::put(wanted).map(|()| true),
         None => bench(&arguments.bench),
     };
     match done {
