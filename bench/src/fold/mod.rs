@@ -126,7 +126,7 @@ fn configured(scene: &Scene<'_>, keys: u64) -> Result<(PathBuf, PathBuf)> {
         folder.join(format!("fold-{keys}.redb")),
     );
     let text = format!(
-        "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, password: '', database: bench, tls: disabled}}\n\
+        "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, password: '', database: bench, tls: {{mode: disabled}}}}\n\
          mysql:\n  tables: [{{name: folded}}]\n\
          folds:\n  store: {}\n  pipelines:\n    - {{name: sums, table: folded, key: k{keys}, value: amount, monoid: sum}}\n",
         scene.server.port(),
