@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 use headwater_servers::Flavor;
 
@@ -130,6 +132,23 @@ const LARGE: i64 = 300_000;
 /// What verify may take: twice what it does (46 MiB here). With all rows of the range held at once it takes 440 MiB.
 const PEAK_KIB_MAX: u64 = 96 * 1024;
 
+/// The end of a process, and the most memory that it had, in KiB.
+fn peak(mut child: Child) -> (ExitStatus, u64) {
+    let mut peak_kib = 0;
+    let ended = loop {
+        // The process's own high-water mark: it only rises, so it does not matter when it is read.
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let words = line.unwrap_or_default().split_whitespace().next();
+        peak_kib = peak_kib.max(words.map_or(0, |word| word.parse().unwrap()));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    (ended, peak_kib)
+}
+
 #[test]
 fn a_range_of_more_rows_than_are_held_is_compared_in_bounded_memory() {
     let world = World::new(
@@ -180,19 +199,7 @@ fn a_range_of_more_rows_than_are_held_is_compared_in_bounded_memory() {
         .current_dir(world.folder.path())
         .stdout(fs::File::create(world.folder.path().join("out")).unwrap())
         .stderr(fs::File::create(world.folder.path().join("err")).unwrap());
-    let mut child = command.spawn().unwrap();
-    let mut peak_kib = 0;
-    let ended = loop {
-        // The process's own high-water mark: it only rises, so it does not matter when it is read.
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let words = line.unwrap_or_default().split_whitespace().next();
-        peak_kib = peak_kib.max(words.map_or(0, |word| word.parse().unwrap()));
-        if let Some(ended) = child.try_wait().unwrap() {
-            break ended;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
+    let (ended, peak_kib) = peak(command.spawn().unwrap());
     let [out, err] =
         ["out", "err"].map(|name| fs::read_to_string(world.folder.path().join(name)).unwrap());
     let (found, summary) = super::verify::told(&out);
