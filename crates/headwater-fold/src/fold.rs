@@ -2,6 +2,7 @@
 
 use headwater_core::schema::{DataType, TableName, TableSchema};
 use headwater_core::{Error, ErrorKind, Result, zone};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,29 +11,31 @@ use crate::monoid::{Dynamic, Monoid};
 use crate::store::FoldInfo;
 use crate::window::{Every, Window, parse_length_s};
 
-/// What becomes of updates and deletes where the monoid cannot take back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What becomes of what cannot be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "TakeBackText")]
 pub enum TakeBack {
-    /// The run ends with an error at the first.
+    /// The run ends.
     #[default]
     Refuse,
-    /// The old row stays in the aggregate; the new one is added if it is another.
+    /// It stays.
     Ignore,
 }
 
-/// The window of a fold, as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Buckets of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "WindowSection")]
 pub struct WindowText {
     /// `day`, `hour`, or a length: `15m`.
     pub every: String,
-    /// The column that tells when an event happened.
+    /// The column that tells when.
     pub of: String,
-    /// The zone of days, hours and local times. UTC if not given.
+    /// The zone of days, hours and local times: an IANA name. UTC if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// For how long a bucket is kept after its end. For good if not given.
+    /// For how long a bucket is kept after its end: `90d`. For good if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<String>,
     /// How much a query without a range covers, up to now: a sliding window.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,16 +40,17 @@ pub struct Question {
     pub by_window: bool,
 }
 
-/// What is answered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a fold holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FoldAnswer")]
 pub struct Answer {
     /// The fold.
     pub fold: String,
-    /// The monoid.
+    /// The monoid, with its parameters.
     pub monoid: String,
     /// How far in the source's log it is true.
     pub includes: Includes,
-    /// The range of buckets that it covers; none without a window.
+    /// The range of buckets that it covers; absent without a window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
     /// For each key that was asked for, or that is among the top ones.
@@ -56,7 +58,8 @@ pub struct Answer {
 }
 
 /// What an answer includes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FoldIncludes")]
 pub struct Includes {
     /// The place in the source's log: every change before it, none behind it.
     pub position: Value,
@@ -65,22 +68,24 @@ pub struct Includes {
 }
 
 /// A range of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FoldRange")]
 pub struct Range {
     /// When its first bucket begins.
     pub from: String,
-    /// When its last bucket has ended.
+    /// When it ends, exclusive.
     pub to: String,
 }
 
 /// The answer for one key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FoldKeyAnswer")]
 pub struct KeyAnswer {
     /// The key.
     pub key: String,
     /// Whether anything is stored for it.
     pub found: bool,
-    /// The value, over the whole range; that of no event, if nothing is stored.
+    /// The value, as its monoid shows it.
     pub value: Value,
     /// The buckets that hold something, if they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,7 +93,8 @@ pub struct KeyAnswer {
 }
 
 /// The value of one bucket.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FoldBucket")]
 pub struct BucketAnswer {
     /// When it begins.
     pub from: String,

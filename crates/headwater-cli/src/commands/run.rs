@@ -68,9 +68,7 @@ pub(crate) async fn until(
         }
     };
     let progress = Arc::new(Progress::default());
-    if let Some(say) = counts.say() {
-        progress.counters().set_sink(say);
-    }
+    progress.counters().set_sink(counts.say());
     let (control, commands) = bootstrap::control();
     let watched = Watched::new(control, Arc::clone(&progress), about(settings)).with_folds(folds);
     let store_path = settings.folds.as_ref().map(|folds| folds.store.path());
@@ -348,6 +346,7 @@ fn say_how_taken_back(typed: &Typed) {
 }
 
 /// What a sink counts beside the engine.
+#[derive(Clone)]
 enum SinkCounted {
     Nothing,
     Iotdb(Arc<Counts>),
@@ -355,18 +354,17 @@ enum SinkCounted {
 }
 
 impl SinkCounted {
-    fn say(&self) -> Option<SinkCounts> {
+    fn by_word(&self) -> Vec<(&'static str, u64)> {
         match self {
-            Self::Nothing => None,
-            Self::Iotdb(counts) => {
-                let counts = counts.clone();
-                Some(SinkCounts::new(move || counts.counted().by_word()))
-            }
-            Self::Folds(counts) => {
-                let counts = counts.clone();
-                Some(SinkCounts::new(move || counts.counted().by_word()))
-            }
+            Self::Nothing => Vec::new(),
+            Self::Iotdb(counts) => counts.counted().by_word(),
+            Self::Folds(counts) => counts.counted().by_word(),
         }
+    }
+
+    fn say(&self) -> SinkCounts {
+        let this = self.clone();
+        SinkCounts::new(move || this.by_word())
     }
 }
 

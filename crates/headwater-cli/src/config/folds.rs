@@ -48,11 +48,11 @@ pub(crate) struct Pipeline {
     #[schemars(extend("x-free" = true))]
     pub(crate) monoid: Value,
     /// Buckets of time. Over all time if not given.
-    pub(crate) window: Option<WindowSection>,
+    pub(crate) window: Option<WindowText>,
     /// Which rows count: `status = 'paid' AND amount > 0`.
     pub(crate) filter: Option<String>,
     /// What becomes of updates and deletes where the monoid cannot take back: `refuse` (if not given) or `ignore`.
-    pub(crate) take_back: Option<TakeBackText>,
+    pub(crate) take_back: Option<TakeBack>,
 }
 
 /// A column, or several.
@@ -63,32 +63,6 @@ pub(crate) enum Columns {
     One(String),
     /// Several.
     Several(Vec<String>),
-}
-
-/// Buckets of time.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WindowSection {
-    /// `day`, `hour`, or a length: `15m`.
-    pub(crate) every: String,
-    /// The column that tells when.
-    pub(crate) of: String,
-    /// The zone of days, hours and local times: an IANA name. UTC if not given.
-    pub(crate) zone: Option<String>,
-    /// For how long a bucket is kept after its end: `90d`. For good if not given.
-    pub(crate) keep: Option<String>,
-    /// How much a query without a range covers, up to now: a sliding window.
-    pub(crate) over: Option<String>,
-}
-
-/// What becomes of what cannot be taken back.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TakeBackText {
-    /// The run ends.
-    Refuse,
-    /// It stays.
-    Ignore,
 }
 
 /// Folds that were chosen.
@@ -179,17 +153,8 @@ fn fold(pipeline: &Pipeline, database: Option<&str>) -> Result<Fold> {
         key: Columns::list(pipeline.key.as_ref()),
         value: Columns::list(pipeline.value.as_ref()),
         monoid: pipeline.monoid.clone(),
-        window: pipeline.window.clone().map(|window| WindowText {
-            every: window.every,
-            of: window.of,
-            zone: window.zone,
-            keep: window.keep,
-            over: window.over,
-        }),
+        window: pipeline.window.clone(),
         filter: pipeline.filter.clone(),
-        take_back: match pipeline.take_back {
-            Some(TakeBackText::Ignore) => TakeBack::Ignore,
-            Some(TakeBackText::Refuse) | None => TakeBack::Refuse,
-        },
+        take_back: pipeline.take_back.unwrap_or_default(),
     })
 }

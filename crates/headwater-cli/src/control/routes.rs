@@ -4,8 +4,8 @@ use hyper::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::view::{
-    BootstrapList, BootstrapView, ChangeBootstrap, ErrorBody, FoldAnswer, Health, NewBootstrap,
-    Readiness, StatusView,
+    BootstrapList, BootstrapView, ChangeBootstrap, ErrorBody, Health, NewBootstrap, Readiness,
+    StatusView,
 };
 
 /// Which request it is.
@@ -245,7 +245,7 @@ const FOLD: &[Answer] = &[
     (
         StatusCode::OK,
         "The answer, with how far in the source's log it is true.",
-        Holds::Json(shape::<FoldAnswer>),
+        Holds::Json(shape::<headwater_fold::query::Answer>),
     ),
     MALFORMED,
     NO_TOKEN,
