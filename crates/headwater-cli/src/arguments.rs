@@ -453,8 +453,8 @@ pub(crate) struct Query {
     /// The run's configuration, whose folds are asked.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The store of the folds.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    /// The store of the folds: a file, or redis://HOST:PORT/DATABASE?name=NAME (its password: HEADWATER_REDIS_PASSWORD).
+    #[arg(long, value_name = "STORE", conflicts_with = "config")]
     pub(crate) store: Option<String>,
     /// As one JSON object.
     #[arg(long)]

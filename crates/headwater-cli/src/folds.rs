@@ -1,13 +1,16 @@
 //! Folds of a run: their store, and what reads it.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use headwater_core::sink::AnySink;
 use headwater_core::{ErrorKind, Result, clock};
 use headwater_fold::fold::Typed;
 use headwater_fold::query::{self, Answer, Question};
-use headwater_fold::store::{Embedded, EmbeddedReader, StateStore};
+use headwater_fold::sink::{Counts, FoldOptions, FoldSink};
+use headwater_fold::store::{Embedded, EmbeddedReader, StateReader, StateStore};
 use headwater_mysql::MysqlSource;
+use headwater_redis::{RedisReader, RedisStore};
+use serde_json::Value;
 
 use crate::config::{FoldSettings, StoreChoice};
 
@@ -15,16 +18,19 @@ use crate::config::{FoldSettings, StoreChoice};
 #[derive(Debug, Clone)]
 pub(crate) enum Reader {
     Embedded(Arc<EmbeddedReader>),
+    Redis(Arc<RedisReader>),
 }
 
 impl Reader {
-    /// Of a store that no process has open.
+    /// Of a store: one in a file, which no process has open; or a Redis, which is asked with the first question.
     ///
     /// # Errors
-    /// `NotFound`, `Locked`.
+    /// `NotFound`, `Locked`, `Configuration`.
     pub(crate) fn open(store: &StoreChoice) -> Result<Self> {
-        let StoreChoice::Embedded(path) = store;
-        Ok(Self::Embedded(Arc::new(EmbeddedReader::open(path)?)))
+        Ok(match store {
+            StoreChoice::Embedded(path) => Self::Embedded(Arc::new(EmbeddedReader::open(path)?)),
+            StoreChoice::Redis(options) => Self::Redis(Arc::new(RedisReader::new(options)?)),
+        })
     }
 
     /// Answers.
@@ -35,18 +41,48 @@ impl Reader {
         let now_s = i64::try_from(clock::now_s()).unwrap_or(i64::MAX);
         match self {
             Self::Embedded(reader) => query::answer(&**reader, question, now_s).await,
+            Self::Redis(reader) => query::answer(&**reader, question, now_s).await,
         }
+    }
+
+    /// The checkpoint of the run that writes the store; none before it began.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn checkpoint(&self) -> Result<Option<Value>> {
+        let progress = match self {
+            Self::Embedded(reader) => reader.written().await?,
+            Self::Redis(reader) => reader.written().await?,
+        };
+        Ok(progress.map(|mut progress| progress["checkpoint"].take()))
     }
 }
 
-/// A store that is opened for this run, and what reads it beside the run.
+/// The sink of folds for this run, what it counts, and what reads its store beside it.
 ///
 /// # Errors
-/// `Locked` if another process has it open, `Storage`.
-pub(crate) fn open(path: &Path) -> Result<(Embedded, Reader)> {
-    let store = Embedded::new(path);
-    let reader = Reader::Embedded(Arc::new(store.reader()?));
-    Ok((store, reader))
+/// `Locked` if another process has the store's file open, `Storage`, `Configuration`.
+pub(crate) fn open(
+    settings: &FoldSettings,
+    typed: Vec<Typed>,
+    options: FoldOptions,
+) -> Result<(AnySink, Arc<Counts>, Reader)> {
+    match &settings.store {
+        StoreChoice::Embedded(path) => {
+            let store = Embedded::new(path);
+            let reader = Reader::Embedded(Arc::new(store.reader()?));
+            let sink = FoldSink::new(typed, store, options)?;
+            let counts = sink.counts();
+            Ok((AnySink::new(sink), counts, reader))
+        }
+        StoreChoice::Redis(redis) => {
+            let store = RedisStore::new((**redis).clone())?;
+            let reader = Reader::Redis(Arc::new(store.reader()?));
+            let sink = FoldSink::new(typed, store, options)?;
+            let counts = sink.counts();
+            Ok((AnySink::new(sink), counts, reader))
+        }
+    }
 }
 
 /// The folds with the types that their columns have now.

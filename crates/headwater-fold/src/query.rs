@@ -111,7 +111,7 @@ pub async fn answer<R: StateReader>(reader: &R, question: &Question, now_s: i64)
         let served = reader.served().await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folds are not complete yet")
                 .with("fold", &question.fold)
-                .hint("ask again once the rows that were there have been folded; `headwater status` says how far that is")
+                .hint("ask again once the rows that were there have been folded (`headwater status` says how far that is), or look whether this is the right store")
         })?;
         match asked(reader, &served, question, now_s).await {
             // Built anew between two looks.

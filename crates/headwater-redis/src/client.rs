@@ -1,5 +1,7 @@
 //! The way to the server, and what the store there says of itself.
 
+use std::collections::BTreeSet;
+
 use headwater_core::{Error, ErrorKind, Result};
 use headwater_fold::store::Catalog;
 use redis::aio::MultiplexedConnection;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use crate::config::RedisOptions;
 use crate::error::meaning;
+use crate::keys::Keys;
 
 /// The version of the layout.
 pub(crate) const FORMAT: u32 = 1;
@@ -37,6 +40,26 @@ impl Server {
             .map_err(|cause| self.failed("connecting to the store", cause))
     }
 
+    /// The error of a store that holds folds of none of these names; none if there is no such fault.
+    pub(crate) fn of_others(&self, catalog: &Catalog, names: &[&str]) -> Option<Error> {
+        let folds = catalog.generations.values().flat_map(|one| &one.folds);
+        let held: BTreeSet<&str> = folds.map(|fold| fold.name.as_str()).collect();
+        if held.is_empty() || names.iter().any(|name| held.contains(name)) {
+            return None;
+        }
+        let held: Vec<&str> = held.into_iter().collect();
+        let error = Error::new(
+            ErrorKind::CheckpointForeign,
+            "the store holds the folds of another pipeline",
+        );
+        Some(
+            error
+                .with("store", self.options.shown())
+                .with("folds", held.join(", "))
+                .hint("give this one another `name` in its URL; or, to put these folds in the place of those, headwater run --rebuild-folds"),
+        )
+    }
+
     /// What an error of the server's means.
     pub(crate) fn failed(&self, what: &'static str, cause: RedisError) -> Error {
         let (kind, hint) = meaning(&cause);
@@ -45,6 +68,19 @@ impl Server {
             .with("store", self.options.shown())
             .hint(hint)
             .caused_by(cause)
+    }
+
+    /// What the store that a connection leads to says of itself.
+    pub(crate) async fn read_catalog(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &Keys,
+    ) -> Result<Catalog> {
+        let mut asked = redis::cmd("HGET");
+        asked.arg(keys.meta()).arg("catalog");
+        let text: redis::RedisResult<Option<Vec<u8>>> = asked.query_async(connection).await;
+        let text = text.map_err(|cause| self.failed("reading the store", cause))?;
+        self.catalog(&text.unwrap_or_default())
     }
 
     /// What the store says of itself; nothing for one that is new.

@@ -15,6 +15,9 @@ pub struct RedisOptions {
     pub step_bytes_max: usize,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// Refuse a store whose folds have none of the names of those that are to be written, unless they are built anew on purpose:
+    /// it is another pipeline's, by an oversight.
+    pub refuses_others: bool,
 }
 
 impl std::fmt::Debug for RedisOptions {
@@ -61,11 +64,29 @@ impl RedisOptions {
             name: name.to_owned(),
             step_bytes_max: 32 * 1024 * 1024,
             timeout: Duration::from_secs(60),
+            refuses_others: false,
         })
     }
 
-    /// For messages: never a secret.
-    pub(crate) fn shown(&self) -> String {
+    /// Whether the URL had a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.server.redis_settings().password().is_some()
+    }
+
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        let settings = self.server.redis_settings().clone();
+        self.server = self
+            .server
+            .set_redis_settings(settings.set_password(password));
+        self
+    }
+
+    /// For messages: server, database and name, never a secret.
+    #[must_use]
+    pub fn shown(&self) -> String {
         let database = self.server.redis_settings().db();
         format!("{}/{database}?name={}", self.server.addr(), self.name)
     }
@@ -91,7 +112,12 @@ mod tests {
         assert_eq!(options.shown(), "db.example:7000/3?name=shop-1");
         let tls = RedisOptions::from_url("rediss://:secret@db.example?name=a").unwrap();
         assert!(tls.client().is_ok());
-        assert!(!format!("{options:?} {tls:?}").contains("secret"));
+        assert!(options.has_password());
+        let given = RedisOptions::from_url("redis://db?name=a").unwrap();
+        assert!(!given.has_password());
+        let given = given.with_password("secret");
+        assert!(given.has_password());
+        assert!(!format!("{options:?} {tls:?} {given:?}").contains("secret"));
     }
 
     #[test]

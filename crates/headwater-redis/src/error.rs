@@ -32,6 +32,10 @@ pub(crate) fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
             ErrorKind::SinkUnavailable,
             "the Redis is full: raise its maxmemory; it is tried again",
         ),
+        (_, Some("READONLY")) => (
+            ErrorKind::SinkUnavailable,
+            "this Redis is a replica: name the one that is written to, unless it is to become that; it is tried again",
+        ),
         (_, Some("BUSY" | "MISCONF" | "NOREPLICAS")) => AWAY,
         (Redis::InvalidClientConfig, _) => (ErrorKind::Configuration, "look at the store's URL"),
         (

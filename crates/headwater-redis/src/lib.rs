@@ -25,14 +25,17 @@
 //! # Ok::<(), headwater_core::Error>(())
 //! ```
 
+mod check;
 mod client;
 mod config;
 mod error;
+mod habits;
 mod keys;
 mod reader;
 mod step;
 mod store;
 
+pub use check::check;
 pub use config::RedisOptions;
 pub use reader::RedisReader;
 pub use store::RedisStore;

@@ -99,6 +99,11 @@ impl StateReader for RedisReader {
         }))
     }
 
+    async fn written(&self) -> Result<Option<Value>> {
+        let (text,): (Option<Vec<u8>>,) = self.ask(&self.asking()).await?;
+        Ok(self.catalog(text)?.into_written())
+    }
+
     async fn get_many(
         &self,
         served: &Served,

@@ -12,6 +12,7 @@ use redis::{Pipeline, Script, ScriptInvocation};
 
 use crate::client::Server;
 use crate::config::RedisOptions;
+use crate::habits::{Habits, Keeps};
 use crate::keys::{Keys, bucket};
 use crate::reader::RedisReader;
 use crate::step::Merging;
@@ -157,6 +158,9 @@ impl RedisStore {
         self.held = None;
         let mut connection = self.server.connect().await?;
         self.check(&mut connection).await?;
+        if self.options.refuses_others && !anew {
+            self.look_whose(&mut connection, folds).await?;
+        }
         let mut script = CLAIM.prepare_invoke();
         script
             .key(self.keys.meta())
@@ -328,34 +332,34 @@ impl RedisStore {
         Ok(())
     }
 
+    /// Looks before anybody is fenced off.
+    async fn look_whose(
+        &self,
+        connection: &mut MultiplexedConnection,
+        folds: &[FoldInfo],
+    ) -> Result<()> {
+        let catalog = self.server.read_catalog(connection, &self.keys).await?;
+        let names: Vec<&str> = folds.iter().map(|fold| fold.name.as_str()).collect();
+        let fault = self.server.of_others(&catalog, &names);
+        fault.map_or(Ok(()), Err)
+    }
+
     /// Looks once at what the server does with data when it ends or is full.
     async fn check(&mut self, connection: &mut MultiplexedConnection) -> Result<()> {
         if self.is_checked {
             return Ok(());
         }
-        // Managed servers may not answer these: then nothing is known, and nothing is said.
-        let info: String = redis::cmd("INFO")
-            .query_async(connection)
-            .await
-            .unwrap_or_default();
-        let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-        let policy = value("maxmemory_policy:").unwrap_or_default();
-        if policy.starts_with("allkeys") && value("maxmemory:") != Some("0") {
+        let habits = Habits::ask(connection).await;
+        if habits.drops_now() {
             return Err(Error::new(
                 ErrorKind::Prerequisite,
                 "this Redis drops keys when it is full: aggregates would go without a word",
             )
             .with("store", self.name())
-            .with("maxmemory-policy", policy)
+            .with("maxmemory-policy", habits.policy)
             .hint("set its maxmemory-policy to noeviction"));
         }
-        let saves: Vec<String> = redis::cmd("CONFIG")
-            .arg(&["GET", "save"])
-            .query_async(connection)
-            .await
-            .unwrap_or_default();
-        let keeps_none = saves.get(1).is_some_and(String::is_empty);
-        if value("aof_enabled:") == Some("0") && keeps_none {
+        if habits.keeps == Keeps::Nothing {
             tracing::warn!(
                 store = self.name(),
                 "this Redis keeps nothing when it ends: the folds are then built anew; set `appendonly yes`"

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use headwater_core::finding::{Finding, Level};
 use headwater_core::schema::TableSchema;
 use headwater_fold::Monoid;
-use headwater_fold::fold::{TakeBack, Typed};
+use headwater_fold::fold::{Fold, TakeBack, Typed};
 use headwater_iotdb::IotdbOptions;
 use headwater_iotdb::config::{Duplicates, Mapping};
 use headwater_kafka::KafkaOptions;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::mappings::Known;
 use super::source;
-use crate::config::{Failure, FoldSettings, LogFormat, Origin, SourceSettings};
+use crate::config::{Failure, FoldSettings, LogFormat, Origin, SourceSettings, StoreChoice};
 use crate::exit::Exit;
 use crate::folds;
 use crate::terminal::console::use_color;
@@ -46,6 +46,7 @@ pub(crate) async fn run(
     }
     if let Some(folds) = targets.folds {
         findings.extend(self::folds(folds, &source).await);
+        findings.extend(store(&folds.store, &folds.folds).await);
     }
     let text = match format {
         LogFormat::Text => as_text(&findings, use_color(std::io::stdout().is_terminal())),
@@ -65,6 +66,19 @@ pub(crate) async fn run(
 async fn target(kafka: &KafkaOptions) -> Vec<Finding> {
     headwater_kafka::check(kafka).await.unwrap_or_else(|error| {
         let failed = Finding::failed("kafka", error.to_string());
+        vec![failed.expected(error.hint_text().unwrap_or_default())]
+    })
+}
+
+/// What is found of the store of folds, where it is not a file.
+async fn store(store: &StoreChoice, folds: &[Fold]) -> Vec<Finding> {
+    let StoreChoice::Redis(options) = store else {
+        return Vec::new();
+    };
+    let names: Vec<&str> = folds.iter().map(|fold| fold.name.as_str()).collect();
+    let found = headwater_redis::check(options, &names).await;
+    found.unwrap_or_else(|error| {
+        let failed = Finding::failed("store", error.to_string());
         vec![failed.expected(error.hint_text().unwrap_or_default())]
     })
 }

@@ -49,7 +49,7 @@ async fn command(
             let choice = crate::config::sink_of(&check.target, &file, &mut Vec::new())?;
             let kafka = crate::config::kafka_options(&choice, &check.target, &file)?;
             let iotdb = crate::config::iotdb_options(&choice, &file, &source, lookup)?;
-            let folds = crate::config::fold_settings(&choice, &file, &source)?;
+            let folds = crate::config::fold_settings(&choice, &file, &source, lookup)?;
             let targets = check::Targets {
                 folds: folds.as_ref(),
                 kafka: kafka.as_ref(),

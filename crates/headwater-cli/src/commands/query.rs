@@ -7,7 +7,7 @@ use headwater_fold::query::{Answer, KeyAnswer, Question};
 use serde_json::Value;
 
 use crate::arguments::Query;
-use crate::config::{Failure, Lookup, StoreChoice, misused};
+use crate::config::{Failure, Lookup, Passwords, StoreChoice, misused};
 use crate::control::client::Client;
 use crate::control::find;
 use crate::exit::Exit;
@@ -16,8 +16,8 @@ use crate::folds::Reader;
 /// Prints the answer.
 pub(crate) async fn run(query: &Query, lookup: Lookup<'_>) -> Result<Exit, Failure> {
     let store = match (&query.store, &query.config) {
-        (Some(store), _) => StoreChoice::parse(store)?,
-        (None, Some(path)) => StoreChoice::parse(&crate::config::fold_store_in(path, lookup)?)?,
+        (Some(store), _) => named(store, lookup)?,
+        (None, Some(path)) => crate::config::fold_store_in(path, lookup)?,
         (None, None) => {
             return Err(misused(
                 "where the folds are kept is not said",
@@ -27,11 +27,10 @@ pub(crate) async fn run(query: &Query, lookup: Lookup<'_>) -> Result<Exit, Failu
         }
     };
     let question = question(query);
-    let socket = find::socket_of(store.path());
-    let answer: Answer = if find::is_alive(&socket) {
-        Client::new(socket).get(&path_of(&question)).await?
-    } else {
-        Reader::open(&store)?.answer(&question).await?
+    let socket = store.path().map(find::socket_of);
+    let answer: Answer = match socket.filter(|socket| find::is_alive(socket)) {
+        Some(socket) => Client::new(socket).get(&path_of(&question)).await?,
+        None => Reader::open(&store)?.answer(&question).await?,
     };
     Ok(super::schema::print(&if query.json {
         let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
@@ -39,6 +38,18 @@ pub(crate) async fn run(query: &Query, lookup: Lookup<'_>) -> Result<Exit, Failu
     } else {
         text(&answer)
     }))
+}
+
+/// The store that a flag names.
+fn named(store: &str, lookup: Lookup<'_>) -> Result<StoreChoice> {
+    let store = StoreChoice::parse(store)?;
+    if matches!(&store, StoreChoice::Redis(options) if options.has_password()) {
+        return Err(misused(
+            "a password on the command line can be read by everybody on this machine",
+            "leave it out of the URL, and set HEADWATER_REDIS_PASSWORD, or name the configuration: --config FILE",
+        ));
+    }
+    store.with_password(&Passwords::default(), lookup)
 }
 
 fn question(query: &Query) -> Question {

@@ -15,7 +15,7 @@ use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
 use headwater_fold::Monoid;
 use headwater_fold::fold::{TakeBack, Typed};
-use headwater_fold::sink::{Counts as FoldCounts, FoldOptions, FoldSink};
+use headwater_fold::sink::{Counts as FoldCounts, FoldOptions};
 use headwater_format::maxwell::{self, BootstrapEvents, Encoder};
 use headwater_iotdb::{Counts, IotdbSink};
 use headwater_kafka::KafkaSink;
@@ -71,7 +71,7 @@ pub(crate) async fn until(
     progress.counters().set_sink(counts.say());
     let (control, commands) = bootstrap::control();
     let watched = Watched::new(control, Arc::clone(&progress), about(settings)).with_folds(folds);
-    let store_path = settings.folds.as_ref().map(|folds| folds.store.path());
+    let store_path = (settings.folds.as_ref()).and_then(|folds| folds.store.path());
     let plane = Plane::start(
         watched,
         settings.checkpoint.as_deref().or(store_path),
@@ -222,10 +222,12 @@ fn configuration(settings: &Settings, sink: &str) -> Value {
         .collect();
     let mut tables = settings.source.selection.words();
     tables.sort();
+    let folds = settings.folds.as_ref();
+    let store = folds.and_then(|folds| folds.store.fingerprint());
     let mut configuration = json!({
         "tables": tables,
         "where": conditions,
-        "sink": sink,
+        "sink": store.unwrap_or_else(|| sink.to_owned()),
         "format": "maxwell",
         "bootstrap_events": match settings.events.bootstrap_events {
             BootstrapEvents::Headwater => "headwater",
@@ -318,14 +320,11 @@ async fn fold_sink(
     for one in &typed {
         say_how_taken_back(one);
     }
-    let (store, reader) = folds::open(folds.store.path())?;
     let options = FoldOptions {
         anew: rebuild,
         ..folds.options.clone()
     };
-    let sink = FoldSink::new(typed, store, options)?;
-    let counts = sink.counts();
-    Ok((AnySink::new(sink), counts, reader))
+    folds::open(folds, typed, options)
 }
 
 /// What becomes of updates and deletes is said at the start where it is not what one would think.
@@ -419,8 +418,11 @@ fn announce(settings: &Settings, store: &dyn CheckpointStore) -> Result<()> {
         return Ok(());
     }
     if let Some(folds) = &settings.folds {
-        let store = folds.store.path().display();
-        tracing::info!(%store, "each row counts once: progress is kept in the store, in one step with the aggregates");
+        let store = folds.store.name();
+        tracing::info!(
+            store,
+            "each row counts once: progress is kept in the store, in one step with the aggregates"
+        );
         return Ok(());
     }
     let Some(path) = &settings.checkpoint else {

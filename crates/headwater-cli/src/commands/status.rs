@@ -16,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arguments::Status;
-use crate::config::{Failure, Lookup, checkpoint_in, file_of, kafka_options, misused, sink_of};
+use crate::config::{
+    Failure, Lookup, StoreChoice, checkpoint_in, file_of, fold_store_in, is_folding, kafka_options,
+    misused, sink_of,
+};
 use crate::control::client::Client;
 use crate::control::find;
 use crate::control::view::{BootstrapView, StatusView};
 use crate::exit::Exit;
+use crate::folds::Reader;
 use crate::terminal::console::to_stderr as say;
 use crate::terminal::{duration, percent};
 
@@ -31,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 enum Place {
     File(PathBuf),
     Kafka(Box<KafkaOptions>),
+    Folds(Box<StoreChoice>),
 }
 
 /// What was found there.
@@ -38,26 +43,37 @@ struct Found {
     /// The place, for people.
     name: String,
     document: Option<Value>,
+    /// Why there is no document.
+    missing: &'static str,
     live: Option<StatusView>,
 }
+
+const NOT_WRITTEN: &str = "not written yet";
 
 /// Prints it.
 pub(crate) async fn run(status: &Status, lookup: Lookup<'_>) -> Result<Exit, Failure> {
     let found = match place(status, lookup)? {
         Place::File(path) => in_file(&path).await?,
         Place::Kafka(options) => in_kafka(&options).await?,
+        Place::Folds(store) => in_folds(&store).await?,
     };
     let Found {
         name,
         document,
+        missing,
         live,
     } = found;
     let Some(document) = document else {
         return Ok(super::schema::print(&if status.json {
-            format!("{:#}\n", json!({ "phase": "starting", "process": live }))
+            let phase = live.as_ref().map(|live| live.readiness.phase.as_str());
+            let phase = phase.filter(|_| missing != NOT_WRITTEN);
+            format!(
+                "{:#}\n",
+                json!({ "phase": phase.unwrap_or("starting"), "process": live })
+            )
         } else {
             let live = live.as_ref().map(live_text).unwrap_or_default();
-            format!("{name}: not written yet\n{live}")
+            format!("{name}: {missing}\n{live}")
         }));
     };
     let checkpoint = read(document)?;
@@ -93,6 +109,11 @@ fn place(status: &Status, lookup: Lookup<'_>) -> Result<Place, Failure> {
     {
         return Ok(Place::File(path));
     }
+    if let (None, Some(config)) = (&target.sink, &source.config)
+        && is_folding(config, lookup)?
+    {
+        return Ok(Place::Folds(Box::new(fold_store_in(config, lookup)?)));
+    }
     let file = file_of(source, lookup)?;
     let sink = sink_of(target, &file, &mut Vec::new())?;
     let kafka = kafka_options(&sink, target, &file)?;
@@ -119,6 +140,39 @@ async fn in_file(path: &Path) -> Result<Found, Error> {
     Ok(Found {
         name: path.display().to_string(),
         document,
+        missing: NOT_WRITTEN,
+        live,
+    })
+}
+
+/// Progress is kept in the store. A file is locked by the process that folds into it: then that one says where it stands.
+async fn in_folds(store: &StoreChoice) -> Result<Found, Error> {
+    let name = store.name();
+    let live = match store.path() {
+        Some(path) => ask(path).await,
+        // Nobody knows where the process runs.
+        None => None,
+    };
+    if live.is_some() {
+        return Ok(Found {
+            name,
+            document: None,
+            missing: "in use by this process",
+            live,
+        });
+    }
+    let document = Reader::open(store)?.checkpoint().await?;
+    if document.is_none() {
+        return Err(
+            Error::new(ErrorKind::NotFound, "nothing is in the store of folds yet")
+                .with("store", name)
+                .hint("look at folds.store of the configuration; a run fills it"),
+        );
+    }
+    Ok(Found {
+        name,
+        document,
+        missing: NOT_WRITTEN,
         live,
     })
 }
@@ -130,6 +184,7 @@ async fn in_kafka(options: &KafkaOptions) -> Result<Found, Error> {
     Ok(Found {
         name: name.unwrap_or_default(),
         document,
+        missing: NOT_WRITTEN,
         // It has no socket: nobody knows where it runs.
         live: None,
     })

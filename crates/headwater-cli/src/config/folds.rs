@@ -1,24 +1,36 @@
 //! The section `folds`: rows folded into a state store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use headwater_core::Result;
+use headwater_core::{Error, Result};
 use headwater_fold::fold::{Fold, TakeBack, WindowText};
 use headwater_fold::sink::FoldOptions;
+use headwater_redis::RedisOptions;
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::file::File;
-use super::{misused, names};
+use super::connection::read_password_file;
+use super::file::{File, Secret};
+use super::{Lookup, misused, names};
+
+/// The environment variable that holds the password of the Redis.
+pub(crate) const PASSWORD_VARIABLE: &str = "HEADWATER_REDIS_PASSWORD";
 
 /// Rows folded by key into aggregates, and where these are kept.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Folds {
-    /// The store: the path of a file, `embedded:PATH`.
+    /// The store: the path of a file (`embedded:PATH`), or a Redis or Valkey, `redis://USER:PASSWORD@HOST:PORT/DATABASE?name=NAME`
+    /// (`rediss://` with TLS), where the name is this pipeline's own and user, password and database may be left out.
     #[schemars(length(min = 1))]
     pub(crate) store: String,
+    /// The password of that Redis. Better from a variable (`${NAME}`), `password_file` or `HEADWATER_REDIS_PASSWORD`.
+    pub(crate) password: Option<Secret>,
+    /// A file that holds the password, in place of `password`.
+    #[schemars(length(min = 1))]
+    pub(crate) password_file: Option<PathBuf>,
     /// The folds.
     #[schemars(length(min = 1))]
     pub(crate) pipelines: Vec<Pipeline>,
@@ -74,31 +86,121 @@ pub(crate) struct FoldSettings {
 }
 
 /// Where aggregates are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum StoreChoice {
     /// In a file of this machine.
     Embedded(PathBuf),
+    /// In a Redis or a Valkey.
+    Redis(Box<RedisOptions>),
+}
+
+/// Where a password may stand, but for the store's URL and the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Passwords {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) password: Option<SecretString>,
 }
 
 impl StoreChoice {
-    /// Reads `embedded:PATH`, or a path.
+    /// Reads `embedded:PATH`, a path, or the URL of a Redis.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        const REDIS: [&str; 4] = ["redis://", "rediss://", "valkey://", "valkeys://"];
+        if REDIS.iter().any(|scheme| text.starts_with(scheme)) {
+            let mut options = RedisOptions::from_url(text)?;
+            options.refuses_others = true;
+            return Ok(Self::Redis(Box::new(options)));
+        }
         let path = text.strip_prefix("embedded:").unwrap_or(text);
         let is_url = path.contains("://");
         if path.is_empty() || is_url {
             return Err(misused(
                 format!("`{}` is no store of folds", super::mask::urls(text)),
-                "write the path of a file: folds.redb",
+                "write the path of a file, folds.redb, or a Redis, redis://HOST:6379/0?name=NAME",
             ));
         }
         Ok(Self::Embedded(path.into()))
     }
 
-    /// The file beside which the run is found.
-    pub(crate) fn path(&self) -> &std::path::Path {
-        match self {
-            Self::Embedded(path) => path,
+    /// Whether there may be a password that its own text does not have.
+    pub(crate) fn wants_password(&self) -> bool {
+        matches!(self, Self::Redis(options) if !options.has_password())
+    }
+
+    /// With the password of the environment, of a file, or of the configuration, in this order; that of its URL goes before.
+    pub(crate) fn with_password(self, passwords: &Passwords, lookup: Lookup<'_>) -> Result<Self> {
+        let Self::Redis(options) = self else {
+            return Ok(self);
+        };
+        if options.has_password() {
+            return Ok(Self::Redis(options));
         }
+        let given = lookup(PASSWORD_VARIABLE).filter(|password| !password.is_empty());
+        let password = match (given, &passwords.file) {
+            (Some(password), _) => Some(SecretString::from(password)),
+            (None, Some(path)) => Some(read_password_file(path)?),
+            (None, None) => passwords.password.clone(),
+        };
+        Ok(Self::Redis(match password {
+            Some(password) => Box::new(options.with_password(password.expose_secret())),
+            None => options,
+        }))
+    }
+
+    /// The file beside which the run is found; none of a store that is not on this machine.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Embedded(path) => Some(path),
+            Self::Redis(_) => None,
+        }
+    }
+
+    /// For people: never a secret.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Embedded(path) => path.display().to_string(),
+            Self::Redis(options) => format!("redis:{}", options.shown()),
+        }
+    }
+
+    /// What a run that goes on with it must agree with: a Redis may move, with what it holds.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(options) => Some(format!("folds:redis:{}", options.name)),
+        }
+    }
+}
+
+impl Folds {
+    /// What contradicts itself, each with the key below `folds`.
+    pub(crate) fn problems(&self) -> Vec<(&'static str, Error)> {
+        let mut problems = Vec::new();
+        let store = match StoreChoice::parse(&self.store) {
+            Ok(store) => store,
+            Err(error) => return vec![("store", error)],
+        };
+        let given = match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => {
+                let twice = "both `password` and `password_file` are given";
+                problems.push(("password_file", misused(twice, "keep one of them")));
+                "password_file"
+            }
+            (Some(_), None) => "password",
+            (None, Some(_)) => "password_file",
+            (None, None) => return problems,
+        };
+        match &store {
+            StoreChoice::Embedded(_) => {
+                let what = "a password is given, and the store is a file";
+                problems.push((given, misused(what, "leave it out")));
+            }
+            StoreChoice::Redis(options) if options.has_password() => {
+                let what = "the password is given twice: the store's URL has one, too";
+                problems.push((given, misused(what, "leave it out of the URL")));
+            }
+            StoreChoice::Redis(_) => {}
+        }
+        problems
     }
 }
 
@@ -119,7 +221,11 @@ pub(crate) fn tables(file: &File) -> impl Iterator<Item = &str> {
 }
 
 /// The section, resolved. `database` is that of tables named without one.
-pub(crate) fn settings(file: &File, database: Option<&str>) -> Result<FoldSettings> {
+pub(crate) fn settings(
+    file: &File,
+    database: Option<&str>,
+    lookup: Lookup<'_>,
+) -> Result<FoldSettings> {
     let Some(section) = &file.folds else {
         return Err(misused(
             "the configuration has no folds",
@@ -139,8 +245,12 @@ pub(crate) fn settings(file: &File, database: Option<&str>) -> Result<FoldSettin
     if let Some(bytes) = section.pending_bytes_max {
         options.pending_bytes_max = bytes as usize;
     }
+    let passwords = Passwords {
+        file: section.password_file.clone(),
+        password: section.password.as_ref().map(|secret| secret.0.clone()),
+    };
     Ok(FoldSettings {
-        store: StoreChoice::parse(&section.store)?,
+        store: StoreChoice::parse(&section.store)?.with_password(&passwords, lookup)?,
         folds,
         options,
     })

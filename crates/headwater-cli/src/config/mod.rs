@@ -28,12 +28,13 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 use headwater_core::{Error, ErrorKind};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 pub(crate) use environment::Lookup;
 pub(crate) use events::Events;
 pub(crate) use file::{File, FilterUpdates, Log, LogFormat, LogLevel};
-pub(crate) use folds::{FoldSettings, StoreChoice};
+pub(crate) use folds::{FoldSettings, Passwords, StoreChoice};
 #[cfg(test)]
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
@@ -101,16 +102,37 @@ pub(crate) fn checkpoint_in(path: &Path, lookup: Lookup<'_>) -> Result<PathBuf, 
     Ok(found.ok_or_else(|| no_checkpoint(path))?.into())
 }
 
-/// The store of folds that a configuration file names.
-pub(crate) fn fold_store_in(path: &Path, lookup: Lookup<'_>) -> Result<String, Failure> {
+/// The store of folds that a configuration file names. The file's secrets are looked at only if that store wants one.
+pub(crate) fn fold_store_in(path: &Path, lookup: Lookup<'_>) -> Result<StoreChoice, Failure> {
     let found = member_in(path, &["folds", "store"], lookup)?;
-    Ok(found.ok_or_else(|| {
+    let text = found.ok_or_else(|| {
         misused(
             "the configuration names no store of folds",
             "add the section `folds`, with `store` and `pipelines`",
         )
         .with("file", path.display())
-    })?)
+    })?;
+    let store = StoreChoice::parse(&text)?;
+    if !store.wants_password() {
+        return Ok(store);
+    }
+    let file = member_in(path, &["folds", "password_file"], lookup)?;
+    let password = match (&file, lookup(folds::PASSWORD_VARIABLE)) {
+        // Neither is asked for what it does not have to know.
+        (Some(_), _) | (None, Some(_)) => None,
+        (None, None) => member_in(path, &["folds", "password"], lookup)?,
+    };
+    let passwords = Passwords {
+        file: file.map(PathBuf::from),
+        password: password.map(SecretString::from),
+    };
+    Ok(store.with_password(&passwords, lookup)?)
+}
+
+/// Whether rows are folded by what a configuration file says, where no flag says otherwise.
+pub(crate) fn is_folding(path: &Path, lookup: Lookup<'_>) -> Result<bool, Failure> {
+    let is_there = |names: &[&str]| Ok::<_, Failure>(member_in(path, names, lookup)?.is_some());
+    Ok(!is_there(&["sink"])? && is_there(&["folds", "store"])?)
 }
 
 /// A text somewhere in a configuration file. Nothing else of the file is looked at: who only asks a running process need not have

@@ -24,6 +24,9 @@ pub(crate) fn check(file: &File, places: &HashMap<String, Place>) -> Vec<Problem
     for (key, error) in file.events.iter().flat_map(super::Events::problems) {
         rules.say_error(&format!("events.{key}"), &error);
     }
+    for (key, error) in file.folds.iter().flat_map(super::folds::Folds::problems) {
+        rules.say_error(&format!("folds.{key}"), &error);
+    }
     if let Some(text) = &file.filter
         && let Err(error) = text.parse::<Filter>()
     {

@@ -356,7 +356,7 @@ impl Settings {
         let events = target.events.over(file.events.as_ref(), lookup)?;
         let source = SourceSettings::of(source, file, conditions, lookup)?;
         let iotdb = iotdb_options(&sink, file, &source, lookup)?;
-        let folds = fold_settings(&sink, file, &source)?;
+        let folds = fold_settings(&sink, file, &source, lookup)?;
         let bootstraps = file.bootstrap.as_ref();
         let at_once = bootstraps.and_then(|section| section.tables_at_once);
         let interval_s = bootstraps.and_then(|section| section.load.as_ref()?.interval_s);
@@ -471,11 +471,12 @@ pub(crate) fn fold_settings(
     sink: &SinkChoice,
     file: &File,
     source: &SourceSettings,
+    lookup: Lookup<'_>,
 ) -> Result<Option<FoldSettings>> {
     if *sink != SinkChoice::Folds {
         return Ok(None);
     }
-    folds::settings(file, source.connect.database.as_deref()).map(Some)
+    folds::settings(file, source.connect.database.as_deref(), lookup).map(Some)
 }
 
 /// The options of Kafka, if that is where events go.

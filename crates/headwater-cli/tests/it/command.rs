@@ -9,6 +9,7 @@ pub(crate) fn headwater() -> Command {
     for name in [
         "HEADWATER_MYSQL_PASSWORD",
         "HEADWATER_IOTDB_PASSWORD",
+        "HEADWATER_REDIS_PASSWORD",
         "HEADWATER_HTTP_TOKEN",
         "HEADWATER_SECRET_KEY",
         "HEADWATER_FAILPOINTS",

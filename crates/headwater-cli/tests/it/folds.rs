@@ -17,14 +17,18 @@ use super::server::server;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn config(name: &str, pipelines: &str, more: &str) -> String {
+    config_of(name, "folds.redb", pipelines, more)
+}
+
+pub(super) fn config_of(name: &str, store: &str, pipelines: &str, more: &str) -> String {
     format!(
         "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: root, password: '', database: {name}}}\n\
-         folds:\n  store: folds.redb\n{more}  pipelines:\n{pipelines}",
+         folds:\n  store: {store}\n{more}  pipelines:\n{pipelines}",
         port_of(name)
     )
 }
 
-const REVENUE: &str = "    - name: revenue
+pub(super) const REVENUE: &str = "    - name: revenue
       table: orders
       key: customer_id
       value: amount
@@ -37,7 +41,7 @@ const REVENUE: &str = "    - name: revenue
 ";
 
 /// A database with orders of two customers: of 42 there are three in two days of Berlin, one of them open.
-fn shop(name: &str) {
+pub(super) fn shop(name: &str) {
     server()
         .sql(&format!(
             "CREATE DATABASE {name}; USE {name}; \
@@ -48,7 +52,7 @@ fn shop(name: &str) {
         .unwrap();
 }
 
-fn run_to_now(folder: &Path, extra: &[&str]) -> Said {
+pub(super) fn run_to_now(folder: &Path, extra: &[&str]) -> Said {
     let mut words = vec!["run", "--config", "c.yaml", "--until", "now"];
     words.extend(extra);
     run_in(folder, &words)
@@ -62,15 +66,15 @@ fn query(folder: &Path, words: &[&str]) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
-fn value(folder: &Path, words: &[&str]) -> Value {
+pub(super) fn value(folder: &Path, words: &[&str]) -> Value {
     query(folder, words)["answers"][0]["value"].clone()
 }
 
 /// A run that goes on until the test ends it.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Running {
-    fn start(folder: &Path, extra: &[&str]) -> Self {
+    pub(super) fn start(folder: &Path, extra: &[&str]) -> Self {
         let log = fs::File::create(folder.join("log")).unwrap();
         let child = headwater()
             .args(["run", "--config", "c.yaml"])
@@ -83,7 +87,7 @@ impl Running {
         Self(child.unwrap())
     }
 
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         send_signal(self.0.id(), Signal::Terminate).unwrap();
         assert!(self.0.wait().unwrap().success());
     }
@@ -96,7 +100,7 @@ impl Drop for Running {
     }
 }
 
-fn wait(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn wait(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
         let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();

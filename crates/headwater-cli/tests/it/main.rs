@@ -14,6 +14,7 @@ mod events;
 mod failures;
 mod filters;
 mod folds;
+mod folds_redis;
 mod from_maxwell;
 mod iotdb;
 mod kafka;

@@ -52,6 +52,12 @@ impl Catalog {
         building.and_then(|building| self.generations.remove_entry(&building))
     }
 
+    /// The progress of the generation that is written to; none before its first commit.
+    #[must_use]
+    pub fn into_written(mut self) -> Option<Value> {
+        self.generations.remove(&self.writing)?.progress
+    }
+
     /// Takes a step's progress down. Gives back the generations that go with it.
     pub fn commit(&mut self, progress: &Value, serve: bool) -> BTreeMap<u32, Generation> {
         let writing = self.writing;

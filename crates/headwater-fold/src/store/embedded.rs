@@ -463,6 +463,10 @@ impl StateReader for EmbeddedReader {
         }))
     }
 
+    async fn written(&self) -> Result<Option<Value>> {
+        Ok(self.view()?.1.into_written())
+    }
+
     async fn get_many(
         &self,
         served: &Served,

@@ -145,6 +145,12 @@ pub trait StateReader: Send + Sync + 'static {
     /// Errors: as [`StateStore::take_over`].
     fn served(&self) -> impl Future<Output = Result<Option<Served>>> + Send;
 
+    /// How far the writer is: the progress of the generation that is written to, whether or not it is served; none before its first
+    /// commit.
+    ///
+    /// Errors: as [`StateStore::take_over`].
+    fn written(&self) -> impl Future<Output = Result<Option<Value>>> + Send;
+
     /// What stands at these places: one answer each, in their order; and the progress that they include.
     ///
     /// Errors: `Cancelled` if another generation is served by now: ask [`StateReader::served`] again.

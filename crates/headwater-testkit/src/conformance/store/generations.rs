@@ -39,6 +39,8 @@ pub async fn a_generation_is_built_beside_the_one_that_is_served<H: StoreHarness
         check(&store, 1, &held, &json!("old")).await;
         let reader = store.reader().expect("a reader");
         assert_eq!(served(&reader).await.folds, old);
+        let written = reader.written().await.expect("it can be read");
+        assert_eq!(written, Some(json!(["new", turn])), "what is built");
     }
     commit(&mut store, &json!("new"), true).await;
     let mut held = Held::new();

@@ -27,9 +27,12 @@ pub async fn a_new_store_holds_and_serves_nothing<H: StoreHarness>(harness: &H) 
     assert_eq!(taken, nothing);
     let reader = store.reader().expect("a reader");
     assert_eq!(reader.served().await.expect("it can be read"), None);
+    assert_eq!(reader.written().await.expect("it can be read"), None);
     // Progress alone is progress.
     commit(&mut store, &json!(1), false).await;
     assert_eq!(reader.served().await.expect("it can be read"), None);
+    let written = reader.written().await.expect("it can be read");
+    assert_eq!(written, Some(json!(1)));
     drop((store, reader));
     let taken = take(&mut harness.store(), &[fold("a")]).await;
     assert_eq!(taken.progress, Some(json!(1)));
