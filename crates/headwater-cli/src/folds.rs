@@ -7,7 +7,7 @@ use headwater_core::{ErrorKind, Result, clock};
 use headwater_fold::fold::Typed;
 use headwater_fold::query::{self, Answer, Question};
 use headwater_fold::sink::{Counts, FoldOptions, FoldSink};
-use headwater_fold::store::{Embedded, EmbeddedReader, StateReader, StateStore};
+use headwater_fold::store::{Cached, Embedded, EmbeddedReader, StateReader, StateStore};
 use headwater_mysql::MysqlSource;
 use headwater_redis::{RedisReader, RedisStore};
 use serde_json::Value;
@@ -77,6 +77,7 @@ pub(crate) fn open(
         }
         StoreChoice::Redis(redis) => {
             let store = RedisStore::new((**redis).clone())?;
+            let store = Cached::new(store, settings.cache_bytes_max);
             let reader = Reader::Redis(Arc::new(store.reader()?));
             let sink = FoldSink::new(typed, store, options)?;
             let counts = sink.counts();

@@ -18,6 +18,17 @@ pub(crate) fn meaning(cause: &RedisError) -> (ErrorKind, &'static str) {
         ErrorKind::SinkRejected,
         "the Redis refuses what is needed: look at the cause, and at its version (7.0 or newer)",
     );
+    // Said of the first command after connecting, without the code of the server's error.
+    let text = cause.to_string();
+    if text.contains("refused to switch database") {
+        return match text.contains("Authentication required") {
+            true => PASSWORD,
+            false => (
+                ErrorKind::Configuration,
+                "look at the number of the database in the store's URL: a Redis has 0 to 15 unless it is set otherwise, a cluster only 0",
+            ),
+        };
+    }
     match (cause.kind(), cause.code()) {
         (Redis::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => PASSWORD,
         (Redis::Server(ServerErrorKind::NoPerm), _) => (

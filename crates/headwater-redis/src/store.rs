@@ -262,7 +262,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// What is stored, or staged, at each place; nothing where the step in memory knows.
+    /// What is stored, or staged, at each place; nothing where the step in memory knows, or the deltas do. Asked also where nothing
+    /// is read: whether this writer still is the one.
     async fn stored(
         &self,
         held: &mut Held,
@@ -272,6 +273,7 @@ impl RedisStore {
     ) -> Result<Vec<Option<Vec<u8>>>> {
         let wanted: Vec<usize> = range
             .clone()
+            .filter(|at| !deltas.is_known(*at))
             .filter(|at| held.merging.get(fold, deltas.place(*at)).is_none())
             .collect();
         let mut asked = redis::pipe();

@@ -370,6 +370,7 @@ impl SinkCounted {
 /// What the control plane says of the run.
 fn about(settings: &Settings) -> About {
     let checkpoint = settings.checkpoint.as_ref();
+    let folds = settings.folds.as_ref();
     About {
         env: settings.label.clone(),
         mode: match settings.mode {
@@ -379,7 +380,9 @@ fn about(settings: &Settings) -> About {
         },
         server: settings.source.connect.redacted_url(),
         sink: settings.sink.name(),
-        checkpoint: checkpoint.map(|path| path.display().to_string()),
+        checkpoint: checkpoint
+            .map(|path| path.display().to_string())
+            .or_else(|| folds.map(|folds| folds.store.name())),
     }
 }
 

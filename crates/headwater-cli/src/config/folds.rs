@@ -37,6 +37,10 @@ pub(crate) struct Folds {
     /// The file of rows that cannot be folded. The run ends at the first if not given.
     #[schemars(length(min = 1))]
     pub(crate) dead_letters: Option<PathBuf>,
+    /// Bytes of aggregates that are kept in memory between steps, so that those that were touched last are not read back from the
+    /// Redis. 0 if not given: none. The store in a file has a cache of its own.
+    #[schemars(range(min = 0, max = 4294967295u32))]
+    pub(crate) cache_bytes_max: Option<u32>,
     /// Bytes of aggregates in memory between two commits. 67108864 if not given.
     #[schemars(range(min = 1048576, max = 4294967295u32))]
     pub(crate) pending_bytes_max: Option<u32>,
@@ -81,6 +85,7 @@ pub(crate) enum Columns {
 #[derive(Debug, Clone)]
 pub(crate) struct FoldSettings {
     pub(crate) store: StoreChoice,
+    pub(crate) cache_bytes_max: usize,
     pub(crate) folds: Vec<Fold>,
     pub(crate) options: FoldOptions,
 }
@@ -179,6 +184,10 @@ impl Folds {
             Ok(store) => store,
             Err(error) => return vec![("store", error)],
         };
+        if self.cache_bytes_max.is_some() && matches!(store, StoreChoice::Embedded(_)) {
+            let what = "a cache is asked for, and the store is a file, which has one of its own";
+            problems.push(("cache_bytes_max", misused(what, "leave it out")));
+        }
         let given = match (&self.password, &self.password_file) {
             (Some(_), Some(_)) => {
                 let twice = "both `password` and `password_file` are given";
@@ -251,6 +260,7 @@ pub(crate) fn settings(
     };
     Ok(FoldSettings {
         store: StoreChoice::parse(&section.store)?.with_password(&passwords, lookup)?,
+        cache_bytes_max: section.cache_bytes_max.unwrap_or(0) as usize,
         folds,
         options,
     })

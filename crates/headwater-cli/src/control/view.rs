@@ -358,7 +358,7 @@ pub(crate) struct StatusView {
     pub(crate) server: String,
     /// Where events go.
     pub(crate) sink: String,
-    /// The file that keeps the progress.
+    /// Where the progress is kept: a file, or the store of folds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint: Option<String>,
     /// When it began, in seconds since 1970.

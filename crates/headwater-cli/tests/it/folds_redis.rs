@@ -141,98 +141,118 @@ fn from_a_file_to_a_query_in_redis() {
 
 #[test]
 fn from_a_file_to_a_query_in_valkey() {
-    let secret = format!("  password: {PASSWORD}\n");
+    let secret = format!("  password: {PASSWORD}\n  cache_bytes_max: 1000000\n");
     from_a_file_to_a_query(RedisFlavor::Valkey, "folds_in_valkey", &secret);
 }
 
+/// A locked server, and a folder with a file of the right password and one of a wrong one.
+struct Locked {
+    name: &'static str,
+    redis: Redis,
+    folder: tempfile::TempDir,
+}
+
+impl Locked {
+    fn new(name: &'static str) -> Self {
+        shop(name);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+        fs::write(folder.path().join("wrong"), "hunter2-and-wrong").unwrap();
+        Self {
+            name,
+            redis: locked(RedisFlavor::Redis),
+            folder,
+        }
+    }
+
+    /// The server's address, with what stands before its host.
+    fn at(&self, secret: &str) -> String {
+        address(&self.redis).replace("redis://", &format!("redis://{secret}"))
+    }
+
+    fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Said {
+        let mut program = headwater();
+        program.args(words).current_dir(self.folder.path());
+        silent(said(program.envs(variables.iter().copied())))
+    }
+
+    fn run_with(&self, store: &str, more: &str, variables: &[(&str, &str)]) -> [Said; 2] {
+        write(self.folder.path(), self.name, store, more);
+        let words = ["check", "--config", "c.yaml"];
+        let checked = self.run(&words, variables);
+        let words = ["run", "--config", "c.yaml", "--until", "now"];
+        [checked, self.run(&words, variables)]
+    }
+}
+
+const VARIABLE: [(&str, &str); 1] = [("HEADWATER_REDIS_PASSWORD", PASSWORD)];
+
 #[test]
 fn a_password_comes_by_url_variable_or_file_and_is_never_shown() {
-    let name = "folds_password";
-    shop(name);
-    let redis = locked(RedisFlavor::Redis);
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
-    fs::write(folder.join("wrong"), "hunter2-and-wrong").unwrap();
-    let plain = address(&redis);
-    let with = |secret: &str| plain.replace("redis://", &format!("redis://:{secret}@"));
-    let run = |command: &str, variables: &[(&str, &str)]| {
-        let mut program = headwater();
-        program
-            .args([command, "--config", "c.yaml"])
-            .current_dir(folder);
-        if command == "run" {
-            program.args(["--until", "now"]);
-        }
-        program.envs(variables.iter().copied());
-        silent(said(&mut program))
-    };
-    let variable = [("HEADWATER_REDIS_PASSWORD", PASSWORD)];
+    let locked = Locked::new("folds_password");
+    let (plain, with) = (locked.at(""), locked.at(&format!(":{PASSWORD}@")));
     let own = [("STORE_SECRET", PASSWORD)];
     for (store, more, variables) in [
-        (with(PASSWORD), "", &[][..]),
-        (with("${STORE_SECRET}"), "", &own),
+        (with.clone(), "", &[][..]),
+        (locked.at(":${STORE_SECRET}@"), "", &own),
         (plain.clone(), "  password: ${STORE_SECRET}\n", &own),
-        (plain.clone(), "", &variable),
+        (plain.clone(), "", &VARIABLE),
         // The variable goes before the file.
-        (plain.clone(), "  password_file: wrong\n", &variable),
+        (plain.clone(), "  password_file: wrong\n", &VARIABLE),
     ] {
-        write(folder, name, &store, more);
-        for command in ["check", "run"] {
-            let said = run(command, variables);
+        for said in locked.run_with(&store, more, variables) {
             assert_eq!(said.code, 0, "{store} {more}: {said:?}");
         }
     }
-    write(folder, name, &plain, "  password_file: wrong\n");
-    let said = run("check", &[]);
-    assert!(said.code == 1 && said.out.contains("password"), "{said:?}");
-    let said = run("run", &[]);
+    let query = ["query", "orders", "--store", &plain];
+    let answer = locked.run(&query, &VARIABLE);
+    assert!(answer.out.contains("\t4\n"), "{answer:?}");
+    // On the command line everybody could read it.
+    let said = locked.run(&["query", "orders", "--store", &with], &[]);
     assert!(
-        said.code == 1 && said.err.contains("the user and the password of the Redis"),
+        said.code == 2 && said.err.contains("HEADWATER_REDIS_PASSWORD"),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_wrong_password_or_address_is_told_with_what_to_do() {
+    let locked = Locked::new("folds_locked");
+    let (plain, with) = (locked.at(""), locked.at(&format!(":{PASSWORD}@")));
+    for more in ["  password_file: wrong\n", ""] {
+        let what = "look at the user and the password of the Redis";
+        let [checked, run] = locked.run_with(&plain, more, &[]);
+        assert!(
+            checked.code == 1 && checked.out.contains(what),
+            "{checked:?}"
+        );
+        assert!(run.code == 1 && run.err.contains(what), "{run:?}");
+    }
+    let file = "folds.redb".to_owned();
     for (store, more, what) in [
-        (with(PASSWORD), "  password_file: password\n", "twice"),
+        (with.clone(), "  password_file: password\n", "twice"),
         (
             plain.clone(),
             "  password: hunter2\n  password_file: password\n",
             "both",
         ),
+        (plain, "  password_file: nowhere\n", "nowhere"),
+        (file.clone(), "  cache_bytes_max: 1000000\n", "of its own"),
+        (file, "  password: hunter2\n", "is a file"),
+        (with.replace("?name=shop", ""), "", "no `name`"),
         (
-            "folds.redb".to_owned(),
-            "  password: hunter2\n",
-            "is a file",
-        ),
-        (with(PASSWORD).replace("?name=shop", ""), "", "no `name`"),
-        (
-            with(PASSWORD).replace("redis:", "memcached:"),
+            with.replace("redis:", "memcached:"),
             "",
             "no store of folds",
         ),
-        (plain.clone(), "  password_file: nowhere\n", "nowhere"),
     ] {
-        write(folder, name, &store, more);
-        let said = run("run", &[]);
-        assert!(
-            said.code == 2 && said.err.contains(what),
-            "{what}: {said:?}"
-        );
+        for said in locked.run_with(&store, more, &[]) {
+            assert!(
+                said.code == 2 && said.err.contains(what),
+                "{what}: {said:?}"
+            );
+        }
     }
-    // On the command line everybody could read it.
-    let said = run_in(folder, &["query", "orders", "--store", &with(PASSWORD)]);
-    let said = silent(said);
-    assert!(
-        said.code == 2 && said.err.contains("HEADWATER_REDIS_PASSWORD"),
-        "{said:?}"
-    );
-    let mut query = headwater();
-    query.args(["query", "orders", "--store", &plain]);
-    let answer = silent(said_with(&mut query, &variable));
-    assert!(answer.out.contains('4'), "{answer:?}");
-}
-
-fn said_with(command: &mut std::process::Command, variables: &[(&str, &str)]) -> Said {
-    said(command.envs(variables.iter().copied()))
 }
 
 #[test]
@@ -285,7 +305,10 @@ fn a_server_that_would_lose_folds_is_told_before_the_run() {
 
     write(folder, name, &address(&redis).replace("/2?", "/99?"), "");
     let said = checked(folder);
-    assert!(said.code == 1 && said.out.contains("/99?"), "{said:?}");
+    assert!(
+        said.code == 1 && said.out.contains("the number of the database"),
+        "{said:?}"
+    );
     write(folder, name, &address(&redis), "");
     redis.kill().unwrap();
     let said = checked(folder);

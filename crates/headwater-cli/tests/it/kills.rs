@@ -6,15 +6,15 @@
 
 mod door;
 mod operator;
+pub(crate) mod play;
 mod target;
 mod writers;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headwater_mysql::client::Connection;
 use headwater_mysql::config::ConnectOptions;
@@ -25,6 +25,7 @@ use rand::{Rng, SeedableRng};
 
 use self::door::Door;
 use self::operator::Operator;
+use self::play::{Writing, end_within, privileges, scenes, seed};
 use self::target::Target;
 use self::writers::{DEFINITIONS, TABLES, Writer, key_columns};
 use super::bootstrap::TOKEN;
@@ -133,37 +134,6 @@ impl Scene {
             ..self
         }
     }
-}
-
-/// The number that a scene is played by.
-pub(super) fn seed() -> u64 {
-    let given = std::env::var("HEADWATER_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let any = || {
-        let soak = std::env::var_os("HEADWATER_SOAK").is_some();
-        if soak {
-            rand::rng().random()
-        } else {
-            20_261_121
-        }
-    };
-    given.unwrap_or_else(any)
-}
-
-fn privileges(flavor: Flavor, grants: Grants) -> String {
-    let monitor = if flavor == Flavor::MySql97 {
-        "REPLICATION CLIENT"
-    } else {
-        "BINLOG MONITOR"
-    };
-    let lock = match grants {
-        Grants::All => "RELOAD, LOCK TABLES, ",
-        Grants::NoLock => "",
-    };
-    format!(
-        "CREATE USER cdc@'%' IDENTIFIED BY 'secret'; GRANT SELECT, {lock}REPLICATION SLAVE, {monitor} ON *.* TO cdc@'%';"
-    )
 }
 
 /// What a scene is played on.
@@ -306,19 +276,6 @@ impl Drop for Ended {
     }
 }
 
-/// Lets a process end by itself, or kills it when its time is over.
-fn end_within(child: &mut Child, life: Duration) -> ExitStatus {
-    let until = Instant::now() + life;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap()
-}
-
 fn oracle(scene: &Scene, history: History) -> Oracle {
     let oracle = Oracle::new(history);
     if scene.bounded {
@@ -336,7 +293,8 @@ fn prepare(scene: &Scene) -> Instance {
             "CREATE DATABASE {DATABASE}; USE {DATABASE}; {DEFINITIONS}"
         ))
         .unwrap();
-    server.sql(&privileges(scene.flavor, scene.grants)).unwrap();
+    let may_lock = matches!(scene.grants, Grants::All);
+    server.sql(&privileges(scene.flavor, may_lock)).unwrap();
     server
 }
 
@@ -361,11 +319,9 @@ async fn play(scene: Scene) {
             history.add_initial(&format!("{DATABASE}.{table}"), image);
         }
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let running: Vec<_> = writers
-        .into_iter()
-        .map(|writer| tokio::spawn(writer.run(options.clone(), DATABASE.into(), Arc::clone(&stop))))
-        .collect();
+    let writing = Writing::begin(writers, |writer, stop| {
+        writer.run(options.clone(), DATABASE.into(), stop)
+    });
 
     let mut random = StdRng::seed_from_u64(seed);
     let mut operator = scene.bootstraps.then(|| Operator::new(seed));
@@ -381,11 +337,9 @@ async fn play(scene: Scene) {
     })
     .await
     .unwrap();
-    stop.store(true, Ordering::Relaxed);
     let mut expected = Vec::new();
     let mut position = 0;
-    for writer in running {
-        let writer = writer.await.unwrap();
+    for writer in writing.end().await {
         expected.extend(writer.images());
         for event in writer.done {
             position += 1;
@@ -482,32 +436,6 @@ fn judge(seed: u64, told: &Told<'_>, oracle: &Oracle, keys: &Keys, expected: Vec
         );
     }
 }
-
-fn run(scene: Scene) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(play(scene));
-}
-
-/// Tests that play scenes, each with its soak.
-macro_rules! scenes {
-    ($($name:ident, $soak:ident: $scene:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            run($scene);
-        }
-
-        #[test]
-        #[ignore = "the full number of kills: cargo xtask soak"]
-        fn $soak() {
-            run($scene.soak());
-        }
-    )*};
-}
-pub(super) use scenes;
 
 scenes! {
     tables_added_to_a_stream_that_is_killed_are_copied_on_mariadb_10_11, soak_added_tables_mariadb_10_11: Scene::new(Flavor::MariaDb1011, Grants::NoLock).grows();

@@ -1,27 +1,31 @@
 //! Kills of runs that fold: writers change a table (rows come, change, leave the filter, change their key and their day, go) while the
 //! program folds what was there and what happens, and is killed (SIGKILL) at random moments and at named failpoints. Afterwards each
-//! aggregate must be what `GROUP BY` says.
+//! aggregate must be what `GROUP BY` says, wherever they are kept: in a file, or in a Redis or a Valkey that stands still, or dies, too.
+//! Sketches must be within the bounds that they state ([`sketches`]).
 //!
 //! A scene has a seed, which a failure names: always the same one in CI, any in a soak; `HEADWATER_SEED` runs one again.
+
+mod sketches;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headwater_mysql::client::Connection;
 use headwater_mysql::config::ConnectOptions;
-use headwater_servers::{Flavor, Instance, Options};
+use headwater_servers::redis::{Redis, RedisFlavor, RedisOptions};
+use headwater_servers::{Flavor, Instance, Options, Signal};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use super::command::{Said, headwater, run_in};
-use super::kills::{scenes, seed};
+use super::command::{Said, run_in};
+use super::kills::play::{Death, Writing, end_within, privileges, program, scenes, seed};
 
 const DATABASE: &str = "kills";
 const WRITERS: i64 = 3;
@@ -34,6 +38,8 @@ struct Scene {
     kills: u32,
     /// Build anew once amid the kills.
     rebuilds: bool,
+    /// Where aggregates are kept; a file if none.
+    redis: Option<RedisFlavor>,
 }
 
 impl Scene {
@@ -44,12 +50,20 @@ impl Scene {
             rows: 2_000,
             kills: 10,
             rebuilds: false,
+            redis: None,
         }
     }
 
     fn soak(self) -> Self {
         Self {
             kills: self.kills * 10,
+            ..self
+        }
+    }
+
+    fn kept_in(self, redis: RedisFlavor) -> Self {
+        Self {
+            redis: Some(redis),
             ..self
         }
     }
@@ -143,6 +157,8 @@ impl Writer {
                 let sql = self.change();
                 connection.execute(&sql).await.unwrap();
             }
+            let visits = sketches::visits(&mut self.random);
+            connection.execute(&visits).await.unwrap();
             if self.random.random_bool(0.1) {
                 connection.execute("ROLLBACK").await.unwrap();
                 self.rows = before;
@@ -176,55 +192,38 @@ impl Writer {
     }
 }
 
-fn configuration(server: &Instance) -> String {
+fn configuration(server: &Instance, redis: Option<&Redis>) -> String {
     let mut folds = String::new();
-    for (fold, _) in FOLDS {
+    for fold in FOLDS.map(|(fold, _)| fold).iter().chain(&sketches::FOLDS) {
         let _ = writeln!(folds, "    - {fold}");
     }
+    let store = match redis {
+        None => "folds.redb".to_owned(),
+        // With a cache that some of the aggregates fit in.
+        Some(redis) => format!("{}/0?name=kills\n  cache_bytes_max: 20000", redis.url()),
+    };
     format!(
         "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: cdc, password: secret, database: {DATABASE}}}\n\
          mysql:\n  partitioning: {{lower_bound: 1, upper_bound: 1000000007, num: 20}}\n\
-         readers: 3\nfolds:\n  store: folds.redb\n  pending_bytes_max: 1048576\n  pipelines:\n{folds}",
+         readers: 3\nfolds:\n  store: {store}\n  pending_bytes_max: 1048576\n  pipelines:\n{folds}",
         server.port()
     )
 }
 
-const FAILPOINTS: [&str; 3] = ["cut.open", "fold.merged", "fold.committed"];
-
-fn kill_once(folder: &Path, random: &mut StdRng, extra: &[&str]) {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .unwrap();
-    let mut command = headwater();
-    command
-        .args(["run", "--config", "config.yaml"])
-        .args(extra)
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(log);
-    if random.random_bool(0.4) {
-        let point = FAILPOINTS[random.random_range(0..FAILPOINTS.len())];
-        let hit = random.random_range(1..6);
-        command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
-    }
-    let mut child = command.spawn().unwrap();
-    let until = Instant::now() + Duration::from_millis(random.random_range(100..2_500));
-    while Instant::now() < until && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
+/// How the process dies.
+const DEATH: Death = Death {
+    failpoints: &["cut.open", "fold.merged", "fold.committed"],
+    hits_max: 5,
+    life_ms: 100..2_500,
+};
 
 /// What a fold holds, as `GROUP BY` would say it.
 fn held(folder: &Path, fold: &str) -> BTreeMap<Place, String> {
     let mut words = vec![
         "query",
         fold,
-        "--store",
-        "folds.redb",
+        "--config",
+        "config.yaml",
         "--json",
         "--top",
         "10000",
@@ -270,17 +269,6 @@ fn grouped(server: &Instance, sql: &str) -> BTreeMap<Place, String> {
     text.lines().map(row).collect()
 }
 
-fn privileges(scene: &Scene) -> String {
-    let monitor = match scene.flavor {
-        Flavor::MySql97 => "REPLICATION CLIENT",
-        _ => "BINLOG MONITOR",
-    };
-    let lock = if scene.may_lock { "RELOAD, " } else { "" };
-    format!(
-        "CREATE USER cdc@'%' IDENTIFIED BY 'secret'; GRANT SELECT, {lock}REPLICATION SLAVE, {monitor} ON *.* TO cdc@'%';"
-    )
-}
-
 /// A server with the table, and the user.
 fn prepare(scene: &Scene) -> Instance {
     let server = Instance::start(scene.flavor, &Options::default()).unwrap();
@@ -288,8 +276,9 @@ fn prepare(scene: &Scene) -> Instance {
         .sql(&format!(
             "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; USE {DATABASE}; {} \
              CREATE TABLE orders (id INT PRIMARY KEY, customer INT NOT NULL, region VARCHAR(10) NOT NULL, amount DECIMAL(10,2) NOT NULL, \
-             quantity INT, status VARCHAR(10) NOT NULL, at DATETIME NOT NULL);",
-            privileges(scene)
+             quantity INT, status VARCHAR(10) NOT NULL, at DATETIME NOT NULL); {}",
+            privileges(scene.flavor, scene.may_lock),
+            sketches::TABLE
         ))
         .unwrap();
     server
@@ -306,13 +295,15 @@ async fn filled(options: &ConnectOptions, seed: u64, rows: i64) -> Vec<Writer> {
                 .collect();
             let sql = format!("INSERT INTO orders VALUES {}", rows.join(", "));
             connection.execute(&sql).await.unwrap();
+            let visits = sketches::visits(&mut writer.random);
+            connection.execute(&visits).await.unwrap();
         }
         writers.push(writer);
     }
     writers
 }
 
-fn kills(scene: &Scene, folder: &Path, random: &mut StdRng) {
+fn kills(scene: &Scene, folder: &Path, mut redis: Option<&mut Redis>, random: &mut StdRng) {
     for kill in 0..scene.kills {
         let anew: &[&str] = if scene.rebuilds && kill == scene.kills / 2 {
             // Something is served by then.
@@ -322,13 +313,43 @@ fn kills(scene: &Scene, folder: &Path, random: &mut StdRng) {
         } else {
             &[]
         };
-        kill_once(folder, random, anew);
+        match (&mut redis, kill % 4) {
+            (Some(redis), 1) if anew.is_empty() => while_it_stands_still(redis, folder, random),
+            (Some(redis), 3) if anew.is_empty() => while_it_dies(redis, folder, random),
+            _ => DEATH.of(folder, random, anew),
+        }
         if scene.rebuilds && kill == scene.kills * 3 / 4 {
             // What was built anew answers from now on, and the log is followed on it.
             let said = to_now(folder);
             assert_eq!(said.code, 0, "{}", said.err);
         }
     }
+}
+
+/// What the process asked for is done after it has died, and perhaps after the next one has taken over.
+fn while_it_stands_still(redis: &Redis, folder: &Path, random: &mut StdRng) {
+    let mut running = program(folder, &[]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(random.random_range(100..1_500)));
+    redis.signal(Signal::Stop).unwrap();
+    std::thread::sleep(Duration::from_millis(random.random_range(10..300)));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    redis.signal(Signal::Continue).unwrap();
+}
+
+/// The store is killed under a process, which goes on once it is back, and is killed then.
+fn while_it_dies(redis: &mut Redis, folder: &Path, random: &mut StdRng) {
+    let mut running = program(folder, &[]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(random.random_range(100..1_500)));
+    redis.kill().unwrap();
+    redis.restart().unwrap();
+    let life = Duration::from_millis(random.random_range(100..3_000));
+    let status = end_within(&mut running, life);
+    // It may find a database that is slow (3), and nothing else.
+    assert!(
+        status.signal().is_some() || status.code() == Some(3),
+        "it gave up: {status}"
+    );
 }
 
 fn to_now(folder: &Path) -> Said {
@@ -369,47 +390,38 @@ async fn play(scene: Scene) {
     let seed = seed();
     let folder = tempfile::tempdir().unwrap();
     let server = prepare(&scene);
-    fs::write(folder.path().join("config.yaml"), configuration(&server)).unwrap();
+    let options = RedisOptions::default();
+    let mut redis = (scene.redis).map(|flavor| Redis::start(flavor, &options).unwrap());
+    let configuration = configuration(&server, redis.as_ref());
+    fs::write(folder.path().join("config.yaml"), configuration).unwrap();
     let options = ConnectOptions::from_url(&server.url("root", "", DATABASE)).unwrap();
     let writers = filled(&options, seed, scene.rows).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let running: Vec<_> = writers
-        .into_iter()
-        .map(|writer| tokio::spawn(writer.run(options.clone(), Arc::clone(&stop))))
-        .collect();
+    let writing = Writing::begin(writers, |writer, stop| writer.run(options.clone(), stop));
     let mut random = StdRng::seed_from_u64(seed);
-    let (folder, scene) = tokio::task::spawn_blocking(move || {
-        kills(&scene, folder.path(), &mut random);
-        (folder, scene)
+    let (folder, scene, _redis) = tokio::task::spawn_blocking(move || {
+        kills(&scene, folder.path(), redis.as_mut(), &mut random);
+        (folder, scene, redis)
     })
     .await
     .unwrap();
-    stop.store(true, Ordering::Relaxed);
-    for writer in running {
-        writer.await.unwrap();
-    }
+    writing.end().await;
     let said = to_now(folder.path());
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
-    let what = format!("seed {seed}, {:?}", scene.flavor);
+    let what = format!("seed {seed}, {:?}, {:?}", scene.flavor, scene.redis);
     assert_eq!(
         said.code, 0,
         "{what}: the last run failed\n{log}\n{}",
         said.err
     );
     judge(&server, folder.path(), &what);
-}
-
-fn run(scene: Scene) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(play(scene));
+    sketches::judge(&server, folder.path(), &what);
 }
 
 scenes! {
     folds_are_what_group_by_says_whatever_is_killed_on_mariadb_10_11, soak_kills_folds_mariadb_10_11: Scene::new(Flavor::MariaDb1011, true);
     folds_are_what_group_by_says_whatever_is_killed_on_mysql_9_7, soak_kills_folds_mysql_9_7: Scene::new(Flavor::MySql97, false);
     folds_built_anew_are_what_group_by_says_whatever_is_killed, soak_kills_folds_anew: Scene::new(Flavor::MariaDb118, true).rebuilt();
+    folds_in_redis_are_what_group_by_says_whatever_is_killed, soak_kills_folds_redis: Scene::new(Flavor::MariaDb1011, true).kept_in(RedisFlavor::Redis);
+    folds_in_valkey_are_what_group_by_says_whatever_is_killed, soak_kills_folds_valkey: Scene::new(Flavor::MySql97, false).kept_in(RedisFlavor::Valkey);
+    folds_built_anew_in_valkey_are_what_group_by_says, soak_kills_folds_valkey_anew: Scene::new(Flavor::MariaDb118, true).kept_in(RedisFlavor::Valkey).rebuilt();
 }

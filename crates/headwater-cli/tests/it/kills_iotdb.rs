@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headwater_iotdb::config::{Address, IotdbOptions, Model};
 use headwater_iotdb::{Value, query};
@@ -20,7 +19,7 @@ use headwater_servers::{Flavor, Instance, Options, Signal};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::kills::{scenes, seed};
+use super::kills::play::{Death, Writing, privileges, program, scenes, seed};
 
 const DATABASE: &str = "kills";
 const WRITERS: i64 = 3;
@@ -218,17 +217,6 @@ impl Scene {
         }
     }
 
-    fn privileges(&self) -> String {
-        let monitor = match self.flavor {
-            Flavor::MySql97 => "REPLICATION CLIENT",
-            _ => "BINLOG MONITOR",
-        };
-        let lock = if self.may_lock { "RELOAD, " } else { "" };
-        format!(
-            "CREATE USER cdc@'%' IDENTIFIED BY 'secret'; GRANT SELECT, {lock}REPLICATION SLAVE, {monitor} ON *.* TO cdc@'%';"
-        )
-    }
-
     fn configuration(&self, server: &Instance, iotdb: &Iotdb) -> String {
         let address = iotdb.address();
         let (host, port) = address.rsplit_once(':').unwrap();
@@ -266,47 +254,17 @@ impl Scene {
     }
 }
 
-/// The program, started in its folder.
-fn headwater(folder: &Path, extra: &[&str]) -> Command {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
-    command
-        .args(["run", "--config", "config.yaml"])
-        .args(extra)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log);
-    command
-}
-
-/// Where the process may be made to die by itself.
-const FAILPOINTS: [&str; 4] = [
-    "checkpoint.temporary",
-    "checkpoint.renamed",
-    "cut.open",
-    "chunk.open",
-];
-
-fn kill_once(folder: &Path, random: &mut StdRng) {
-    let mut command = headwater(folder, &[]);
-    if random.random_bool(0.4) {
-        let point = FAILPOINTS[random.random_range(0..FAILPOINTS.len())];
-        let hit = random.random_range(1..4);
-        command.env("HEADWATER_FAILPOINTS", format!("{point}=abort@{hit}"));
-    }
-    let mut child = command.spawn().unwrap();
-    let until = Instant::now() + Duration::from_millis(random.random_range(100..2_500));
-    while Instant::now() < until && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
+/// How the process dies.
+const DEATH: Death = Death {
+    failpoints: &[
+        "checkpoint.temporary",
+        "checkpoint.renamed",
+        "cut.open",
+        "chunk.open",
+    ],
+    hits_max: 3,
+    life_ms: 100..2_500,
+};
 
 /// Kills of the program, with IoTDB standing still or dying in between, and while it runs.
 fn kills(scene: Scene, folder: &Path, iotdb: &mut Iotdb, random: &mut StdRng) {
@@ -314,11 +272,11 @@ fn kills(scene: Scene, folder: &Path, iotdb: &mut Iotdb, random: &mut StdRng) {
         match kill % 4 {
             1 => {
                 iotdb.signal(Signal::Stop).unwrap();
-                kill_once(folder, random);
+                DEATH.of(folder, random, &[]);
                 iotdb.signal(Signal::Continue).unwrap();
             }
             3 => {
-                let mut running = headwater(folder, &[]).spawn().unwrap();
+                let mut running = program(folder, &[]).spawn().unwrap();
                 std::thread::sleep(Duration::from_millis(random.random_range(100..1_500)));
                 iotdb.kill().unwrap();
                 iotdb.restart().unwrap();
@@ -326,7 +284,7 @@ fn kills(scene: Scene, folder: &Path, iotdb: &mut Iotdb, random: &mut StdRng) {
                 running.kill().unwrap();
                 running.wait().unwrap();
             }
-            _ => kill_once(folder, random),
+            _ => DEATH.of(folder, random, &[]),
         }
     }
 }
@@ -413,7 +371,7 @@ async fn play(scene: Scene) {
         .sql(&format!(
             "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; USE {DATABASE}; {} \
              CREATE TABLE reading (k INT PRIMARY KEY, device INT NOT NULL, at DATETIME(3) NOT NULL, n BIGINT, s VARCHAR(60));",
-            scene.privileges()
+            privileges(scene.flavor, scene.may_lock)
         ))
         .unwrap();
     let mut iotdb = Iotdb::start(&ServerOptions::default()).unwrap();
@@ -428,11 +386,7 @@ async fn play(scene: Scene) {
         writer.fill(&mut connection, 2_000).await;
         writers.push(writer);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let running: Vec<_> = writers
-        .into_iter()
-        .map(|writer| tokio::spawn(writer.run(options.clone(), Arc::clone(&stop))))
-        .collect();
+    let writing = Writing::begin(writers, |writer, stop| writer.run(options.clone(), stop));
     let mut random = StdRng::seed_from_u64(seed);
     let (iotdb, folder) = tokio::task::spawn_blocking(move || {
         kills(scene, folder.path(), &mut iotdb, &mut random);
@@ -440,27 +394,14 @@ async fn play(scene: Scene) {
     })
     .await
     .unwrap();
-    stop.store(true, Ordering::Relaxed);
-    let mut writers = Vec::new();
-    for writer in running {
-        writers.push(writer.await.unwrap());
-    }
-    let status = headwater(folder.path(), &["--until", "now"])
+    let writers = writing.end().await;
+    let status = program(folder.path(), &["--until", "now"])
         .status()
         .unwrap();
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(status.success(), "seed {seed}: the last run failed\n{log}");
     let what = format!("seed {seed}, {scene:?}");
     judge(scene, &writers, &points(scene, &iotdb).await, &what);
-}
-
-fn run(scene: Scene) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(play(scene));
 }
 
 const DELETED_AND_MOVED: Scene = Scene {

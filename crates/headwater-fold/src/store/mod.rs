@@ -10,6 +10,7 @@
 //!
 //! Every store runs the same checks: `headwater_testkit::conformance::store`.
 
+mod cached;
 mod catalog;
 mod embedded;
 
@@ -19,6 +20,7 @@ use headwater_core::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use cached::Cached;
 pub use catalog::{Catalog, Generation};
 pub use embedded::{Embedded, EmbeddedReader};
 
@@ -65,6 +67,12 @@ pub trait Deltas: Send + Sync {
 
     /// A place, by number.
     fn place(&self, at: usize) -> &Place;
+
+    /// Whether they know what is stored at a place, so that nobody needs to read it: [`Deltas::merge`] may then be given anything.
+    fn is_known(&self, at: usize) -> bool {
+        let _ = at;
+        false
+    }
 
     /// Merges a delta with what is stored at its place, into `out`, which is empty.
     ///

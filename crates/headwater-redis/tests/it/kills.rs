@@ -76,6 +76,10 @@ pub(crate) async fn step(store: &mut RedisStore, deltas: &Append, progress: &Val
 }
 
 pub(crate) async fn held(store: &RedisStore) -> (Value, Held) {
+    held_by(store).await
+}
+
+pub(crate) async fn held_by<S: StateStore>(store: &S) -> (Value, Held) {
     let reader = store.reader().unwrap();
     let served = reader.served().await.unwrap().unwrap();
     let mut held = Held::new();

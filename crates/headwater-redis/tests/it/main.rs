@@ -6,6 +6,7 @@
     reason = "tests: a helper that fails fails its test"
 )]
 
+mod cached;
 mod kills;
 mod suite;
 mod ways;

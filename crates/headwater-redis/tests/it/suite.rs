@@ -1,5 +1,6 @@
 //! The contract, on real servers.
 
+use headwater_fold::store::Cached;
 use headwater_redis::{RedisOptions, RedisStore};
 use headwater_servers::redis::{RedisFlavor, shared};
 use headwater_testkit::conformance::store::StoreHarness;
@@ -44,6 +45,21 @@ impl Drop for Place {
     }
 }
 
+/// With a cache in front, of so many bytes.
+struct InFront(Place, usize);
+
+impl StoreHarness for InFront {
+    type Store = Cached<RedisStore>;
+
+    fn store(&self) -> Cached<RedisStore> {
+        Cached::new(self.0.store(), self.1)
+    }
+
+    fn fences(&self) -> bool {
+        true
+    }
+}
+
 impl StoreHarness for Place {
     type Store = RedisStore;
 
@@ -66,4 +82,18 @@ mod redis_staged {
 
 mod valkey {
     headwater_testkit::state_store_suite!(super::Place::new(super::RedisFlavor::Valkey));
+}
+
+mod redis_cached {
+    headwater_testkit::state_store_suite!(super::InFront(
+        super::Place::new(super::RedisFlavor::Redis),
+        1 << 24
+    ));
+}
+
+mod valkey_cached_and_staged {
+    headwater_testkit::state_store_suite!(super::InFront(
+        super::Place::small(super::RedisFlavor::Valkey),
+        2_000
+    ));
 }
