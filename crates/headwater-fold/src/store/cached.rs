@@ -1,8 +1,8 @@
 //! A cache in front of a store that is slow to read: what was merged last need not be read back for the next step.
 //!
 //! It holds what the writer itself has merged, as it stands in the store together with the step under way. That is right for as long
-//! as nobody else writes and no step is lost; so everything is forgotten when the store is taken over, and when anything fails. The
-//! store still finds out, with each merge and each commit, whether its writer is the one.
+//! as nobody else writes and no step is lost; so everything is forgotten when the store is taken over, as it is after anything that
+//! failed. The store still finds out, with each merge and each commit, whether its writer is the one.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -43,14 +43,6 @@ impl<S: StateStore> Cached<S> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What failed leaves nobody knows what.
-    fn noted<T>(&mut self, done: Result<T>) -> Result<T> {
-        if done.is_err() {
-            *self.recent() = Recent::default();
-        }
-        done
-    }
-
     async fn merge_parts(&mut self, fold: usize, deltas: &dyn Deltas) -> Result<()> {
         for start in (0..deltas.len()).step_by(PLACES_MAX) {
             let part = Part {
@@ -84,14 +76,12 @@ impl<S: StateStore> StateStore for Cached<S> {
         if self.bytes_max == 0 {
             return self.store.merge(fold, deltas).await;
         }
-        let merged = self.merge_parts(fold, deltas).await;
-        self.noted(merged)
+        self.merge_parts(fold, deltas).await
     }
 
     async fn commit(&mut self, step: Step<'_>) -> Result<()> {
         let keep_from_s = step.keep_from_s.to_vec();
-        let committed = self.store.commit(step).await;
-        self.noted(committed)?;
+        self.store.commit(step).await?;
         for (fold, keep_from_s) in keep_from_s.into_iter().enumerate() {
             if let Some(keep_from_s) = keep_from_s {
                 self.recent().drop_before(fold, keep_from_s);

@@ -267,6 +267,30 @@ async fn a_store_that_went_back_under_its_writer_is_not_written_to() {
     assert_eq!(held(&store).await, (json!(1), model));
 }
 
+/// A replica may become what is written to: it is waited for, and said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_told_and_waited_for() {
+    for flavor in RedisFlavor::ALL {
+        let server = Redis::start(flavor, &ServerOptions::default()).unwrap();
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let mut follow = |host: &str, port: &str| {
+            let mut command = redis::cmd("REPLICAOF");
+            command.arg(host).arg(port).exec(&mut connection).unwrap();
+        };
+        follow("127.0.0.1", "1");
+        let mut store = RedisStore::new(options(&server.url())).unwrap();
+        let error = store.take_over(&folds(), false).await.unwrap_err();
+        assert!(error.is_temporary(), "{error:?}");
+        assert!(
+            error.hint_text().unwrap().contains("is a replica"),
+            "{error:?}"
+        );
+        follow("NO", "ONE");
+        take_over(&mut store).await;
+    }
+}
+
 /// A Redis that is away, wants a password, or drops keys: what is said.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_will_not_do_is_told_with_what_to_do() {
