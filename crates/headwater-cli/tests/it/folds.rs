@@ -430,3 +430,36 @@ fn buckets_are_dropped_once_they_are_old_and_late_rows_find_those_that_are_kept(
     assert_eq!(run_to_now(folder, &[]).code, 0);
     assert_eq!(value(folder, &["kept"]), 3);
 }
+
+#[test]
+fn the_status_of_folds_is_in_their_store_or_said_by_the_process_that_has_it() {
+    let name = "folds_status";
+    shop(name);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("c.yaml"), config(name, REVENUE, "")).unwrap();
+    let status = || run_in(folder, &["status", "--config", "c.yaml", "--json"]);
+    let said = status();
+    assert!(
+        said.code == 1 && said.err.contains("folds.redb"),
+        "{said:?}"
+    );
+    assert_eq!(run_to_now(folder, &[]).code, 0);
+    let stored: Value = serde_json::from_str(&status().out).unwrap();
+    assert_eq!(stored["phase"], "copied", "{stored}");
+    assert!(stored["process"].is_null(), "{stored}");
+    let running = Running::start(folder, &[]);
+    let mut live = Value::Null;
+    wait(folder, "it says so itself", || {
+        live = serde_json::from_str(&status().out).unwrap_or_default();
+        live["process"]["phase"] == "streaming"
+    });
+    assert_eq!(live["phase"], "streaming", "{live}");
+    assert_eq!(live["process"]["checkpoint"], "folds.redb", "{live}");
+    let said = run_in(folder, &["status", "--config", "c.yaml"]);
+    assert!(
+        said.code == 0 && said.out.contains("in use by this process"),
+        "{said:?}"
+    );
+    running.stop();
+}
