@@ -200,7 +200,7 @@ fn configuration(server: &Instance, redis: Option<&Redis>) -> String {
     let store = match redis {
         None => "folds.redb".to_owned(),
         // With a cache that some of the aggregates fit in.
-        Some(redis) => format!("{}/0?name=kills\n  cache_bytes_max: 20000", redis.url()),
+        Some(redis) => format!("{}/0?name=kills\n  cache_bytes_max: 100000", redis.url()),
     };
     format!(
         "connections:\n  mysql: {{host: 127.0.0.1, port: {}, user: cdc, password: secret, database: {DATABASE}}}\n\
@@ -337,13 +337,20 @@ fn while_it_stands_still(redis: &Redis, folder: &Path, random: &mut StdRng) {
     redis.signal(Signal::Continue).unwrap();
 }
 
-/// The store is killed under a process, which goes on once it is back, and is killed then.
+/// The store is killed under a process, best between a step's merges and its commit; the process goes on once it is back, and is
+/// killed then.
 fn while_it_dies(redis: &mut Redis, folder: &Path, random: &mut StdRng) {
-    let mut running = program(folder, &[]).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(random.random_range(100..1_500)));
+    let mut command = program(folder, &[]);
+    let hit = random.random_range(1..3);
+    command.env(
+        "HEADWATER_FAILPOINTS",
+        format!("fold.merged=sleep_ms@{hit}:1000"),
+    );
+    let mut running = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(random.random_range(500..2_500)));
     redis.kill().unwrap();
     redis.restart().unwrap();
-    let life = Duration::from_millis(random.random_range(100..3_000));
+    let life = Duration::from_millis(random.random_range(1_000..3_500));
     let status = end_within(&mut running, life);
     // It may find a database that is slow (3), and nothing else.
     assert!(
