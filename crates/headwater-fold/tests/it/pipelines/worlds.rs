@@ -186,9 +186,20 @@ fn hold(options: &memory::Options) {
             store: &folder.path().join("folds.redb"),
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
         };
-        println!("seed {seed}");
+        let running = Running(seed);
         run.whole();
         run.judge();
+        std::mem::forget(running);
+    }
+}
+
+/// Says which seed it was when a test panics.
+struct Running(u64);
+
+#[allow(clippy::print_stderr, reason = "the seed that failed")]
+impl Drop for Running {
+    fn drop(&mut self) {
+        eprintln!("seed {} failed", self.0);
     }
 }
 
