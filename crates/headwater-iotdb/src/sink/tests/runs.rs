@@ -15,6 +15,7 @@ use crate::config::{
     DeletePolicy, IotdbOptions, Measurement, Model, OnError, SeriesType, TimeUnit,
 };
 use crate::convert::Conversion;
+use crate::mapping::Plan;
 use crate::sink::counts::{Counted, Counts};
 use crate::sink::devices::Devices;
 use crate::sink::keys;
@@ -222,6 +223,26 @@ struct Outcome {
     letters: Vec<String>,
 }
 
+/// What a lane would send: its tablets, the number of its deletes, and the bytes that it counts.
+fn sent(pending: &mut Pending, plan: &Plan) -> (Vec<Bytes>, usize, usize) {
+    let load = pending.take();
+    let tablets = load.slots.into_iter().map(|mut slot| {
+        slot.tablet.finish();
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        slot.tablet.write_times(&mut times);
+        slot.tablet.write_values(&mut values);
+        let key = |row| format!("{:?}", keys::read(plan, slot.tablet.key(row)));
+        let keys = (0..slot.tablet.len()).map(key).collect();
+        (slot.tablet.target.to_string(), times, values, keys)
+    });
+    // One whose every row was refused goes out with nothing; which of them came first is nobody's business.
+    let mut tablets: Vec<Bytes> = tablets
+        .filter(|(_, times, _, _)| !times.is_empty())
+        .collect();
+    tablets.sort_unstable();
+    (tablets, load.deletes.len(), load.size_bytes)
+}
+
 fn outcome(batches: &[Batch], is_together: bool) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.jsonl");
@@ -261,29 +282,8 @@ fn outcome(batches: &[Batch], is_together: bool) -> Outcome {
     }
     let nulls = rows.nulls;
     let plan = plans.values().flatten().next().cloned();
-    let lanes = gathered.iter_mut().map(|pending| {
-        let load = pending.take();
-        let tablets = load.slots.into_iter().map(|mut slot| {
-            slot.tablet.finish();
-            let (mut times, mut values) = (Vec::new(), Vec::new());
-            slot.tablet.write_times(&mut times);
-            slot.tablet.write_values(&mut values);
-            let key = |row| keys::read(plan.as_deref().unwrap(), slot.tablet.key(row));
-            let keys = (0..slot.tablet.len()).map(|row| format!("{:?}", key(row)));
-            (
-                slot.tablet.target.to_string(),
-                times,
-                values,
-                keys.collect(),
-            )
-        });
-        // One whose every row was refused goes out with nothing; which of them came first is nobody's business.
-        let mut tablets: Vec<Bytes> = tablets
-            .filter(|(_, times, _, _)| !times.is_empty())
-            .collect();
-        tablets.sort_unstable();
-        (tablets, load.deletes.len(), load.size_bytes)
-    });
+    let plan = plan.as_deref().unwrap();
+    let lanes = gathered.iter_mut().map(|pending| sent(pending, plan));
     let lanes = lanes.collect();
     open.letters.sync().unwrap();
     let letters = dead_letters::read(&path).unwrap();
