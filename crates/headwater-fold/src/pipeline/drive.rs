@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use headwater_core::engine::{self, Mode, Start, Summary};
 use headwater_core::progress::Progress;
-use headwater_core::sink::MemoryCheckpoint;
+use headwater_core::sink::{MemoryCheckpoint, Sink};
 use headwater_core::source::Source;
-use headwater_core::{Result, bootstrap};
+use headwater_core::{Error, ErrorKind, Result, bootstrap};
 use serde_json::json;
 
 use super::piped::Piped;
@@ -34,8 +34,7 @@ where
     O: Source,
 {
     let goes_on = doing == Doing::Live && start.is_none();
-    let folding = options.of_sink(&pipeline.name, goes_on);
-    let sink = FoldSink::of([Piped::of(pipeline)], pipeline.store.clone(), folding)?;
+    let sink = sink(pipeline, options, goes_on)?;
     let mut reports = Reports {
         pipeline: &pipeline.name,
         doing,
@@ -78,6 +77,45 @@ where
             }
             () = tick(options.batch_tick) => reports.report(),
         }
+    }
+}
+
+fn sink<T, V, M, S>(
+    pipeline: &Pipeline<T, V, M, S>,
+    options: &Options,
+    goes_on: bool,
+) -> Result<FoldSink<S, Piped<T, V, M>>>
+where
+    T: 'static,
+    V: Borrow<M::Input> + PartialEq + Send + 'static,
+    M: Monoid,
+    S: StateStore + Clone,
+{
+    if options.dedup.is_some() && pipeline.event_id.is_none() {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "events are to count once, and the pipeline does not say what tells one from another",
+        )
+        .with("pipeline", &pipeline.name)
+        .hint("give it an id: .event_id(|record: &Record| record.id)"));
+    }
+    let folding = options.of_sink(&pipeline.name, goes_on);
+    FoldSink::of([Piped::of(pipeline)], pipeline.store.clone(), folding)
+}
+
+impl<T, V, M, S> Pipeline<T, V, M, S>
+where
+    T: 'static,
+    V: Borrow<M::Input> + PartialEq + Send + 'static,
+    M: Monoid,
+    S: StateStore + Clone,
+{
+    /// The pipeline as a sink, for a program that runs the engine itself.
+    ///
+    /// # Errors
+    /// `Configuration`.
+    pub fn sink(&self, options: &Options) -> Result<impl Sink + use<T, V, M, S>> {
+        sink(self, options, false)
     }
 }
 

@@ -66,6 +66,7 @@ pub use options::Options;
 pub use record::record;
 
 use crate::fold::TakeBack;
+use crate::key::AsKey;
 use crate::monoid::{Monoid, Refused};
 use crate::store::StateStore;
 use crate::window::Window;
@@ -74,6 +75,8 @@ type Read<T> = Arc<dyn Fn(&Image<'_>) -> Result<T, Refused> + Send + Sync>;
 type Take<T, O> = Arc<dyn Fn(&T) -> Result<O> + Send + Sync>;
 /// Appends each key behind its length.
 type TakeKeys<T> = Arc<dyn Fn(&T, &mut piped::KeyList) -> Result<()> + Send + Sync>;
+/// Appends the event's id.
+type TakeId<T> = Arc<dyn Fn(&T, &mut Vec<u8>) -> Result<()> + Send + Sync>;
 type TakeTime<T> = Arc<dyn Fn(&T, &Window) -> Result<i64> + Send + Sync>;
 
 fn taking<T, X: Extractor<T>>(extractor: X) -> Take<T, X::Out> {
@@ -91,6 +94,7 @@ pub struct Pipeline<T, V, M: Monoid, S> {
     monoid: Arc<M>,
     window: Option<(Window, TakeTime<T>)>,
     take_back: TakeBack,
+    event_id: Option<TakeId<T>>,
     store: S,
 }
 
@@ -113,6 +117,7 @@ impl<T, V, M: Monoid, S> Pipeline<T, V, M, S> {
             monoid: self.monoid.clone(),
             window: self.window.clone(),
             take_back: self.take_back,
+            event_id: self.event_id.clone(),
             store,
         }
     }
@@ -241,6 +246,7 @@ impl<T, V, M: Monoid> Unkept<T, V, M> {
             monoid,
             window: None,
             take_back: TakeBack::default(),
+            event_id: None,
             store,
         }
     }
@@ -270,6 +276,20 @@ impl<T: 'static, V, M: Monoid, S: StateStore + Clone> Pipeline<T, V, M, S> {
     #[must_use]
     pub fn take_back(mut self, take_back: TakeBack) -> Self {
         self.take_back = take_back;
+        self
+    }
+
+    /// The id of the event that a record is, for [`Options::dedup`].
+    #[must_use]
+    pub fn event_id<X: Extractor<T>>(mut self, id: X) -> Self
+    where
+        X::Out: AsKey,
+    {
+        let take = move |record: &T, bytes: &mut Vec<u8>| {
+            id.extract(record)?.push(bytes);
+            Ok(())
+        };
+        self.event_id = Some(Arc::new(take));
         self
     }
 

@@ -18,6 +18,11 @@ pub struct Options {
     pub batch_tick: Duration,
     /// How often what was folded is committed, together with the progress that includes it. Default: 1 s.
     pub commit_interval: Duration,
+    /// Whether an event counts once, by the id that [`Pipeline::event_id`](super::Pipeline::event_id) takes of its record, and for how long
+    /// an id is kept. An id is stored with the effect, in one step, never before it; each pipeline has its own. Default: no: a source's
+    /// places in its log tell what was counted. It is for events that may come again at another place: of a producer that
+    /// repeats itself, of a source without such places. With it, a record that is deleted takes back what its id counted.
+    pub dedup: Option<Duration>,
     /// Whether the first record that is refused ends the run, with an error. Otherwise it is counted, recorded with its payload in
     /// the dead letters, and the run goes on. Default: it goes on.
     pub fail_on_error: bool,
@@ -51,6 +56,7 @@ impl Default for Options {
         Self {
             batch_tick: Duration::from_secs(1),
             commit_interval: Duration::from_secs(1),
+            dedup: None,
             fail_on_error: false,
             max_attempts: 3,
             retry_backoff: (fold.retry.first, fold.retry.longest),
@@ -80,6 +86,7 @@ impl Options {
                 longest: self.retry_backoff.1,
                 attempts_max: Some(self.max_attempts.max(1) - 1),
             },
+            dedup: self.dedup,
             recorder: self.metrics.clone(),
             goes_on,
         }

@@ -130,12 +130,21 @@ where
     }
 
     fn see<'a>(&mut self, _plan: &(), image: Image<'a>) -> Result<Option<Taken<V>>, Unread> {
-        // A panic of an extractor is about the record, too: it must not take the run with it.
-        let take = std::panic::AssertUnwindSafe(|| {
+        guarded(|| {
             let record = (self.0.read)(&image)?;
             self.take(&record).map_err(unread)
-        });
-        std::panic::catch_unwind(take).unwrap_or_else(|panic| Err(panicked(&*panic).into()))
+        })
+    }
+
+    fn event_id(&mut self, _plan: &(), image: Image<'_>, id: &mut Vec<u8>) -> Result<bool, Unread> {
+        let Some(take) = &self.0.event_id else {
+            return Ok(false);
+        };
+        guarded(|| {
+            let record = (self.0.read)(&image)?;
+            take(&record, id).map_err(unread)?;
+            Ok(true)
+        })
     }
 
     fn is_same(&self, _plan: &(), one: &Taken<V>, other: &Taken<V>) -> bool {
@@ -160,6 +169,12 @@ where
         }
         Ok(())
     }
+}
+
+/// A panic of an extractor is about the record, too: it must not take the run with it.
+fn guarded<A>(read: impl FnOnce() -> Result<A, Unread>) -> Result<A, Unread> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|panic| Err(panicked(&*panic).into()))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Refused {

@@ -12,9 +12,10 @@ pub(super) enum Of {
     TooOld,
     Refused,
     Retried,
+    Duplicate,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "added",
     "taken_back",
     "unchanged",
@@ -22,6 +23,7 @@ const NAMES: [&str; 7] = [
     "too_old",
     "refused",
     "retried",
+    "duplicates",
 ];
 
 /// Counters of a sink, which go on while it runs.
@@ -45,6 +47,8 @@ pub struct Counted {
     pub refused: u64,
     /// Times that a row was read again, because it could not be for now.
     pub retried: u64,
+    /// Images whose event had been counted, and that were passed over.
+    pub duplicates: u64,
 }
 
 impl Counts {
@@ -63,6 +67,7 @@ impl Counts {
             too_old,
             refused,
             retried,
+            duplicates,
         ] = std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
         Counted {
             added,
@@ -72,6 +77,7 @@ impl Counts {
             too_old,
             refused,
             retried,
+            duplicates,
         }
     }
 }
@@ -86,6 +92,7 @@ impl Counted {
             too_old: how(self.too_old, other.too_old),
             refused: how(self.refused, other.refused),
             retried: how(self.retried, other.retried),
+            duplicates: how(self.duplicates, other.duplicates),
         }
     }
 
@@ -112,6 +119,7 @@ impl Counted {
             self.too_old,
             self.refused,
             self.retried,
+            self.duplicates,
         ];
         NAMES.into_iter().zip(counts).collect()
     }

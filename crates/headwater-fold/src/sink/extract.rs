@@ -56,6 +56,23 @@ pub trait Extract: Debug + Send + 'static {
         image: Image<'a>,
     ) -> Result<Option<Self::Seen<'a>>, Unread>;
 
+    /// Appends the id of the event that an image is, for folds that count each event once ([`FoldOptions::dedup`]); false if it has
+    /// none, and counts whenever it comes.
+    ///
+    /// # Errors
+    /// As [`Extract::see`].
+    ///
+    /// [`FoldOptions::dedup`]: super::FoldOptions::dedup
+    fn event_id(
+        &mut self,
+        plan: &Self::Plan,
+        image: Image<'_>,
+        id: &mut Vec<u8>,
+    ) -> Result<bool, Unread> {
+        let _ = (plan, image, id);
+        Ok(false)
+    }
+
     /// Whether both images count for the same at the same place.
     fn is_same(&self, plan: &Self::Plan, one: &Self::Seen<'_>, other: &Self::Seen<'_>) -> bool;
 

@@ -7,7 +7,9 @@
 mod configured;
 mod counts;
 mod extract;
+mod ids;
 mod letters;
+mod marks;
 mod running;
 
 use std::path::PathBuf;
@@ -34,6 +36,7 @@ use crate::recorder::{Operation, Recorder};
 use crate::store::{FoldInfo, StateStore, Step};
 use counts::Of;
 use letters::Letters;
+use marks::Marks;
 use running::{Folded, Running};
 
 /// Batches are cut far below this by the engine.
@@ -50,6 +53,9 @@ pub struct FoldOptions {
     pub anew: bool,
     /// How often, and after which waits, a row is read again that could not be read for now. Then it is refused.
     pub retry: Backoff,
+    /// Whether an event counts once, by its id ([`Extract::event_id`]), and for how long an id is kept. For sources whose places in the
+    /// log cannot tell that an event came before.
+    pub dedup: Option<Duration>,
     /// Who hears of errors and of the store's latency.
     pub recorder: Option<Arc<dyn Recorder>>,
     /// The store has to hold where to go on: an empty one is refused.
@@ -67,6 +73,7 @@ impl Default for FoldOptions {
                 attempts_max: Some(2),
                 ..Backoff::default()
             },
+            dedup: None,
             recorder: None,
             goes_on: false,
         }
@@ -121,8 +128,12 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
                 )
                 .hint("give them two names"));
             }
-            running.push(Running::new(info.name.clone(), fold)?);
+            running.push(Running::new(info.name.clone(), fold, options.dedup)?);
             infos.push(info);
+        }
+        // Behind all folds, so that these keep their numbers.
+        for fold in &running {
+            infos.extend(fold.marks.as_ref().map(|marks| marks.info(&fold.name)));
         }
         Ok(Self {
             store,
@@ -161,7 +172,7 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
         Ok(plans)
     }
 
-    async fn fold(&mut self, row: &Row<'_>) -> Result<()> {
+    async fn fold(&mut self, index: usize, row: &Row<'_>) -> Result<()> {
         let plans = self.plans(row.schema())?;
         if plans.is_empty() {
             return Ok(());
@@ -180,7 +191,8 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
             let mut attempt = 0;
             loop {
                 let running = &mut self.folds[*number];
-                let refused = match running.fold(plan, row, self.ordinal, &self.counts)? {
+                let at = (index, self.ordinal);
+                let refused = match running.fold(plan, row, at, &self.counts)? {
                     Folded::Whole => break,
                     Folded::Refused(refused) => refused,
                     Folded::ForNow(error) if self.options.retry.is_exhausted(attempt) => {
@@ -242,12 +254,14 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
     /// found to be less than half is let grow: so measuring costs little for each row.
     fn is_full(&mut self) -> bool {
         let most = self.options.pending_bytes_max;
+        let marks = self.folds.iter().filter_map(|fold| fold.marks.as_ref());
+        let marks: usize = marks.map(Marks::size_bytes).sum();
         let gathered = self.folds.iter().map(|fold| fold.gathered.size_bytes());
-        if gathered.sum::<usize>() <= most {
+        if marks + gathered.sum::<usize>() <= most {
             return false;
         }
         let measured = self.folds.iter_mut().map(|fold| fold.gathered.measure());
-        measured.sum::<usize>() > most / 2
+        marks + measured.sum::<usize>() > most / 2
     }
 
     /// An error about a store that holds nothing to go on from.
@@ -295,7 +309,7 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
                 }
             }
         }
-        Ok(())
+        self.merge_marks().await
     }
 
     fn forget_old(&mut self) -> Result<()> {
@@ -307,6 +321,10 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
     fn forget(&mut self) {
         for running in &mut self.folds {
             running.gathered.clear();
+            running.ids.clear();
+            if let Some(marks) = &mut running.marks {
+                marks.clear();
+            }
         }
         self.plans.clear();
     }
@@ -354,13 +372,15 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
     }
 
     async fn write(&mut self, batch: &Batch, durability: Durability) -> Result<Receipt> {
-        for row in batch.rows() {
-            self.fold(&row).await?;
+        self.look_up_ids(batch).await?;
+        for (index, row) in batch.rows().enumerate() {
+            self.fold(index, &row).await?;
             // Whatever table its last row is of.
             if row.is_last() && row.transaction().is_some() {
                 self.ordinal += 1;
             }
         }
+        self.forget_ids();
         if self.is_full() {
             self.merge().await?;
         }
@@ -382,8 +402,9 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
         let serve = self.is_building && checkpoint::is_copied(document)?;
         let progress = json!({ "checkpoint": document, "transactions": self.ordinal });
         self.forget_old()?;
-        let keep_from_s: Vec<Option<i64>> =
+        let mut keep_from_s: Vec<Option<i64>> =
             self.folds.iter().map(|fold| fold.keep_from_s).collect();
+        self.keep_marks_from(&mut keep_from_s)?;
         let step = Step {
             progress: &progress,
             serve,

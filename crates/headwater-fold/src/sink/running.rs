@@ -1,11 +1,14 @@
 //! A fold that is running: one row into it.
 
-use headwater_core::batch::{ChangeKind, Row};
+use std::time::Duration;
+
+use headwater_core::batch::{ChangeKind, Image, Row};
 use headwater_core::schema::TableName;
 use headwater_core::{Error, ErrorKind, Result};
 
 use super::counts::{Counts, Of};
 use super::extract::{Extract, Unread};
+use super::marks::Marks;
 use crate::fold::TakeBack;
 use crate::gathered::Gathered;
 use crate::monoid::{Laws, Moment, Monoid, Refused};
@@ -29,7 +32,14 @@ pub(super) struct Running<E: Extract> {
     /// The bucket before which nothing is kept.
     pub(super) keep_from_s: Option<i64>,
     place: Vec<u8>,
+    /// The events that were counted, where each is to count once.
+    pub(super) marks: Option<Marks>,
+    /// The ids of the batch under way, a pair a row: before and after.
+    pub(super) ids: Vec<Ids>,
 }
+
+/// The ids of a row's images, where they have one; or why they could not be read.
+pub(super) type Ids = Result<[Option<Box<[u8]>>; 2], Refused>;
 
 /// What became of a row.
 #[derive(Debug)]
@@ -60,7 +70,7 @@ struct At {
 }
 
 impl<E: Extract> Running<E> {
-    pub(super) fn new(name: String, extract: E) -> Result<Self> {
+    pub(super) fn new(name: String, extract: E, dedup: Option<Duration>) -> Result<Self> {
         let monoid = extract.monoid();
         let window = extract.window()?;
         Ok(Self {
@@ -73,6 +83,8 @@ impl<E: Extract> Running<E> {
             table: None,
             keep_from_s: None,
             place: Vec::new(),
+            marks: dedup.map(Marks::new),
+            ids: Vec::new(),
         })
     }
 
@@ -84,14 +96,34 @@ impl<E: Extract> Running<E> {
         Ok(())
     }
 
-    /// Folds a row of the transaction with this number. An error ends the run.
+    /// Reads the ids of a row.
+    pub(super) fn ids(
+        &mut self,
+        plan: &E::Plan,
+        row: &Row<'_>,
+    ) -> Result<[Option<Box<[u8]>>; 2], Unread> {
+        let mut of = |image: Option<Image<'_>>| -> Result<Option<Box<[u8]>>, Unread> {
+            let Some(image) = image else { return Ok(None) };
+            let mut id = Vec::new();
+            let has_one = self.extract.event_id(plan, image, &mut id)?;
+            Ok(has_one.then(|| id.into_boxed_slice()))
+        };
+        Ok([of(row.before())?, of(row.after())?])
+    }
+
+    /// Folds the row at this place of its batch, of the transaction with this number. An error ends the run.
     pub(super) fn fold(
         &mut self,
         plan: &E::Plan,
         row: &Row<'_>,
-        transaction: u64,
+        (index, transaction): (usize, u64),
         counts: &Counts,
     ) -> Result<Folded> {
+        let [old_id, new_id] = match self.ids.get(index) {
+            Some(Ok(ids)) => ids.clone(),
+            Some(Err(refused)) => return Ok(Folded::Refused(refused.clone())),
+            None => [None, None],
+        };
         let before = row.before().map(|image| self.extract.see(plan, image));
         let before = match before.transpose() {
             Ok(before) => before.flatten(),
@@ -103,6 +135,7 @@ impl<E: Extract> Running<E> {
             Err(unread) => return Ok(unread.into()),
         };
         if let (Some(before), Some(after)) = (&before, &after)
+            && old_id == new_id
             && self.extract.is_same(plan, before, after)
         {
             counts.add(Of::Unchanged, 1);
@@ -123,15 +156,29 @@ impl<E: Extract> Running<E> {
                 if let Err(refused) = self.contribute(plan, before, at, counts) {
                     return Ok(Folded::Refused(refused));
                 }
+                if let (Some(marks), Some(id)) = (&mut self.marks, &old_id) {
+                    marks.unmark(id);
+                }
             } else {
                 self.cannot_take_back(row, counts)?;
             }
         }
-        let added = match &after {
-            Some(after) => self.contribute(plan, after, at, counts),
-            None => Ok(()),
+        let Some(after) = &after else {
+            return Ok(Folded::Whole);
         };
-        Ok(added.map_or_else(Folded::Refused, |()| Folded::Whole))
+        if let (Some(marks), Some(id)) = (&self.marks, &new_id)
+            && marks.is_marked(id)
+        {
+            counts.add(Of::Duplicate, 1);
+            return Ok(Folded::Whole);
+        }
+        if let Err(refused) = self.contribute(plan, after, at, counts) {
+            return Ok(Folded::Refused(refused));
+        }
+        if let (Some(marks), Some(id)) = (&mut self.marks, &new_id) {
+            marks.mark(id)?;
+        }
+        Ok(Folded::Whole)
     }
 
     fn cannot_take_back(&self, row: &Row<'_>, counts: &Counts) -> Result<()> {

@@ -27,6 +27,17 @@ pub struct Cached<S> {
     recent: Mutex<Recent>,
 }
 
+/// Another handle of the same store, which remembers nothing.
+impl<S: Clone> Clone for Cached<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            bytes_max: self.bytes_max,
+            recent: Mutex::default(),
+        }
+    }
+}
+
 impl<S: StateStore> Cached<S> {
     /// With so many bytes of them at most; none for 0.
     pub fn new(store: S, bytes_max: usize) -> Self {

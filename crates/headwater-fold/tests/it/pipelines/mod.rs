@@ -1,5 +1,6 @@
 //! Pipelines: bootstrapped, then live, in worlds made from seeds and where records are refused.
 
+mod dedup;
 mod options;
 mod records;
 mod worlds;
