@@ -272,9 +272,6 @@ impl Sink for IotdbSink {
         self.make_room().await?;
         self.add(batch)?;
         if durability == Durability::Accepted {
-            // A lane that was woken may be next on this very thread: without this it would send nothing until there is no more
-            // room, as long as batches are at hand.
-            tokio::task::yield_now().await;
             return Ok(Receipt::Accepted);
         }
         let Some(open) = &self.open else {
