@@ -49,28 +49,31 @@ const NOT_IN_CORE: [&str; 37] = [
     "console",
 ];
 
-/// `headwater-core` depends on no other crate of ours, no driver, file format, HTTP server or
-/// command-line crate.
+/// `headwater-core` and `headwater-fold` depend on no driver, file format, HTTP server or command-line crate; nor on any other crate of
+/// ours, but folds on the core.
 pub(super) fn core_knows_no_driver(tree: &Tree) -> Vec<Violation> {
-    let path = manifest_of("headwater-core");
-    let Some(text) = tree.get(&path) else {
-        return Vec::new();
-    };
-    let is_forbidden = |name: &str| {
-        NOT_IN_CORE.iter().any(|begin| name.starts_with(begin)) || name.starts_with("headwater")
-    };
-    (dependencies(text).into_iter())
-        .filter(|found| !found.is_dev && is_forbidden(&found.package))
-        .map(|found| {
-            let what = format!("headwater-core depends on {}", found.package);
-            Violation::new(
-                &path,
-                found.line,
-                what,
-                "put what needs it into a connector or the CLI",
-            )
-        })
-        .collect()
+    let crates: [(&str, &[&str]); 2] = [
+        ("headwater-core", &[]),
+        ("headwater-fold", &["headwater-core"]),
+    ];
+    let mut found = Vec::new();
+    for (package, allowed) in crates {
+        let path = manifest_of(package);
+        let Some(text) = tree.get(&path) else {
+            continue;
+        };
+        let is_forbidden = |name: &str| {
+            let is_ours = name.starts_with("headwater") && !allowed.contains(&name);
+            is_ours || NOT_IN_CORE.iter().any(|begin| name.starts_with(begin))
+        };
+        let dependencies = dependencies(text).into_iter();
+        for dependency in dependencies.filter(|one| !one.is_dev && is_forbidden(&one.package)) {
+            let what = format!("{package} depends on {}", dependency.package);
+            let todo = "put what needs it into a connector or the CLI";
+            found.push(Violation::new(&path, dependency.line, what, todo));
+        }
+    }
+    found
 }
 
 /// Connectors depend on the core, the formats and the folds, never on each other, tests included.
@@ -115,9 +118,11 @@ mod tests {
             "headwater-mysql",
         ] {
             let text = format!("[dependencies]\ntokio.workspace = true\n{name}.workspace = true\n");
-            let found = core_knows_no_driver(&tree(&[("crates/headwater-core/Cargo.toml", &text)]));
-            assert_eq!(found.len(), 1, "{name}");
-            assert_eq!(found[0].line, 3);
+            for package in ["headwater-core", "headwater-fold"] {
+                let found = core_knows_no_driver(&tree(&[(&manifest_of(package), &text)]));
+                assert_eq!(found.len(), 1, "{name}");
+                assert_eq!(found[0].line, 3);
+            }
         }
     }
 
@@ -126,6 +131,9 @@ mod tests {
         let text = "[dependencies]\ntokio.workspace = true\nserde.workspace = true\n\
                     [dev-dependencies]\ncsv = \"1\"\n";
         let files = tree(&[("crates/headwater-core/Cargo.toml", text)]);
+        assert_eq!(core_knows_no_driver(&files), []);
+        let folds = "[dependencies]\nheadwater-core.workspace = true\n";
+        let files = tree(&[("crates/headwater-fold/Cargo.toml", folds)]);
         assert_eq!(core_knows_no_driver(&files), []);
     }
 
