@@ -145,9 +145,11 @@ async fn asked<R: StateReader>(
         span: &span,
         now_s,
         keys: BTreeMap::new(),
+        forget_at: None,
     };
     let progress = match question.top {
         Some(_) => {
+            found.forget_the_least()?;
             let buckets = span.ends();
             let mut each = |entry: crate::store::Entry| found.add(&entry.place, &entry.bytes);
             reader.scan(served, number, buckets, &mut each).await?
@@ -294,7 +296,12 @@ struct Found<'a> {
     span: &'a Span,
     now_s: i64,
     keys: BTreeMap<Box<[u8]>, (Aggregate, Vec<BucketAnswer>)>,
+    /// Where a key is found once, so that the least can be forgotten on the way to the top ones: when there are so many.
+    forget_at: Option<usize>,
 }
+
+/// Keys that are looked through for the top ones at a time, at least.
+const RANKED_MIN: usize = 1024;
 
 impl Found<'_> {
     /// The places to look at.
@@ -327,7 +334,31 @@ impl Found<'_> {
         }
     }
 
+    /// Lets go of what will not be among the top ones, if each key is found once.
+    fn forget_the_least(&mut self) -> Result<()> {
+        let is_once = self.span.list()?.len() <= 1;
+        let top = self.question.top.unwrap_or_default().min(KEYS_MAX);
+        self.forget_at = is_once.then_some((4 * top).max(RANKED_MIN));
+        Ok(())
+    }
+
+    /// Forgets all but the top ones.
+    fn forget(&mut self) {
+        let (monoid, now_us) = (&self.typed.monoid, self.now_s.saturating_mul(1_000_000));
+        let keys = std::mem::take(&mut self.keys).into_iter();
+        let mut ranked: Vec<_> = keys
+            .map(|(key, held)| (size(&monoid.show_at(&held.0, now_us)), key, held))
+            .collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        ranked.truncate(self.question.top.unwrap_or_default().min(KEYS_MAX));
+        let kept = ranked.into_iter();
+        self.keys = kept.map(|(_, key, held)| (key, held)).collect();
+    }
+
     fn add(&mut self, place: &Place, bytes: &[u8]) -> Result<()> {
+        if self.forget_at.is_some_and(|most| self.keys.len() >= most) {
+            self.forget();
+        }
         let monoid = &self.typed.monoid;
         let value = monoid.decode(bytes).map_err(Error::from)?;
         if !self.keys.contains_key(place.key()) {
