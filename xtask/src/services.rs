@@ -1,7 +1,9 @@
 //! `cargo xtask services`: the shared servers, started, stopped, and told of.
 
 use headwater_servers::redis::{self, RedisFlavor};
-use headwater_servers::{Error, Flavor, Result, install, installed, iotdb, kafka, services};
+use headwater_servers::{
+    Error, Flavor, Result, SharedService, install, installed, iotdb, kafka, services,
+};
 
 use crate::misused;
 
@@ -12,9 +14,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [] | ["up"] => {
             install_missing()?;
             Flavor::ALL.into_iter().try_for_each(up)?;
-            kafka_up()?;
-            iotdb_up()?;
-            RedisFlavor::ALL.into_iter().try_for_each(redis_up)
+            tell("Kafka", &kafka::up()?);
+            tell("IoTDB", &iotdb::up()?);
+            for flavor in RedisFlavor::ALL {
+                tell(flavor.name(), &redis::up(flavor)?);
+            }
+            Ok(())
         }
         ["down"] => {
             Flavor::ALL.into_iter().try_for_each(down)?;
@@ -27,21 +32,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         ["status"] => {
             Flavor::ALL.into_iter().try_for_each(status)?;
-            match kafka::find()? {
-                Some(service) => println!("{:<14} {}", "Kafka", service.bootstrap),
-                None => println!("{:<14} not running", "Kafka"),
-            }
-            match iotdb::find()? {
-                Some(service) => println!("{:<14} {}", "IoTDB", service.address),
-                None => println!("{:<14} not running", "IoTDB"),
-            }
+            tell_status("Kafka", kafka::find()?);
+            tell_status("IoTDB", iotdb::find()?);
             for flavor in RedisFlavor::ALL {
-                match redis::find(flavor)? {
-                    Some(service) => {
-                        println!("{:<14} {}", flavor.name(), without_password(&service.url))
-                    }
-                    None => println!("{:<14} not running", flavor.name()),
-                }
+                tell_status(flavor.name(), redis::find(flavor)?);
             }
             Ok(())
         }
@@ -115,25 +109,9 @@ fn up(flavor: Flavor) -> Result<()> {
     Ok(())
 }
 
-fn kafka_up() -> Result<()> {
-    let service = kafka::up()?;
+fn tell(name: &str, service: &SharedService) {
     let how = how(service.pid, service.started);
-    say("Kafka", &service.bootstrap, how);
-    Ok(())
-}
-
-fn iotdb_up() -> Result<()> {
-    let service = iotdb::up()?;
-    let how = how(service.pid, service.started);
-    say("IoTDB", &service.address, how);
-    Ok(())
-}
-
-fn redis_up(flavor: RedisFlavor) -> Result<()> {
-    let service = redis::up(flavor)?;
-    let how = how(service.pid, service.started);
-    say(flavor.name(), &without_password(&service.url), how);
-    Ok(())
+    say(name, &without_password(&service.address), how);
 }
 
 /// A URL without user and password.
@@ -175,6 +153,13 @@ fn status(flavor: Flavor) -> Result<()> {
         None => println!("{:<14} not running", flavor.name()),
     }
     Ok(())
+}
+
+fn tell_status(name: &str, found: Option<SharedService>) {
+    match found {
+        Some(service) => println!("{name:<14} {}", without_password(&service.address)),
+        None => println!("{name:<14} not running"),
+    }
 }
 
 fn env(flavor: Flavor) -> Result<()> {

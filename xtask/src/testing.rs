@@ -133,7 +133,7 @@ fn with_servers(mut command: Command, build: &[&str]) -> Result<u8> {
         command.env(flavor.variable(), url);
     }
     let (bootstrap, own_kafka) = match kafka::find()? {
-        Some(service) => (service.bootstrap, None),
+        Some(service) => (service.address, None),
         None => {
             let options = KafkaOptions {
                 port: Some(kafka::SHARED_PORT),
@@ -159,7 +159,7 @@ fn with_servers(mut command: Command, build: &[&str]) -> Result<u8> {
     let mut own_redis = Vec::new();
     for flavor in RedisFlavor::ALL {
         let url = match redis::find(flavor)? {
-            Some(service) => service.url,
+            Some(service) => service.address,
             None => {
                 let options = RedisOptions {
                     port: Some(flavor.shared_port()),

@@ -3,21 +3,20 @@
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::address::Address;
 use crate::client::{self, Route};
 use crate::data;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::flavor::Flavor;
-use crate::guard::Guard;
 use crate::install::{Install, install};
+use crate::launch::{self, Kind};
 use crate::port::{self, Port};
-use crate::process::{Signal, send_signal, wait_until};
+use crate::process::Signal;
+use crate::server::Server;
 use crate::settings;
 
 /// How a private server is to differ from the defaults.
@@ -45,19 +44,20 @@ impl Options {
 #[derive(Debug)]
 pub struct Instance {
     install: Install,
-    folder: PathBuf,
     options: Options,
+    server: Server,
+    // Let go of once the server is gone.
     port: Port,
-    child: Option<Child>,
-    // The folder and the process it watches go with it, so it comes last.
-    guard: Option<Guard>,
 }
 
-/// How long a server may take to answer after its start (recovery after a kill included).
-const START_LIMIT: Duration = Duration::from_secs(90);
-
-/// How long a server may take to end cleanly before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// A flavor's name, and the time that its server may take.
+pub(crate) fn kind(flavor: Flavor) -> Kind {
+    Kind {
+        name: flavor.name(),
+        start_limit: Duration::from_secs(90),
+        stop_limit: Duration::from_secs(60),
+    }
+}
 
 impl Instance {
     /// Starts a server on a new data folder and waits until it answers: about a second.
@@ -67,47 +67,22 @@ impl Instance {
     pub fn start(flavor: Flavor, options: &Options) -> Result<Self> {
         let install = install(flavor)?;
         let port = port::reserve(options.port)?;
-        let folder = new_folder(flavor.slug())?;
-        let guard = Guard::folder(&folder)?;
-        let options = options.clone();
         let mut instance = Self {
             install,
-            folder,
-            options,
+            options: options.clone(),
+            server: Server::new(kind(flavor), flavor.slug())?,
             port,
-            child: None,
-            guard: Some(guard),
         };
-        let data = instance.folder.join("data");
+        let data = instance.data_folder();
         data::create(&instance.install, &data, &instance.options.extra)?;
         instance.launch()?;
         Ok(instance)
     }
 
     fn launch(&mut self) -> Result<()> {
-        let port = self.port.number;
-        let mut command = server_command(&self.install, &self.folder, port, &self.options.extra)?;
-        // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
-        command.process_group(0);
-        let doing = || format!("start {}", self.install.flavor.name());
-        self.child = Some(command.spawn().context(doing)?);
-        let (mut ended, child) = (None, &mut self.child);
-        let up = wait_until(START_LIMIT, || {
-            ended = child
-                .as_mut()
-                .and_then(|child| child.try_wait().ok().flatten());
-            ended.is_some() || answers(port)
-        });
-        let said = match ended {
-            Some(status) => format!("ended at once ({status})"),
-            None if !up => format!("did not answer within {} s", START_LIMIT.as_secs()),
-            None => return Ok(()),
-        };
-        let name = self.install.flavor.name();
-        Err(Error::new(format!(
-            "{name} {said}; the end of its log:\n{}",
-            self.log_tail()
-        )))
+        let (folder, port) = (self.server.folder(), self.port.number);
+        let command = server_command(&self.install, folder, port, &self.options.extra)?;
+        self.server.launch(command, || answers(port))
     }
 
     /// Which server this is.
@@ -127,17 +102,17 @@ impl Instance {
 
     /// The Unix socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("s")
+        self.server.folder().join("s")
     }
 
     /// The server's data folder.
     pub fn data_folder(&self) -> PathBuf {
-        self.folder.join("data")
+        self.server.folder().join("data")
     }
 
     /// The server's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.server.pid()
     }
 
     /// Where it is, as administrator.
@@ -174,19 +149,7 @@ impl Instance {
     /// # Errors
     /// It did not end within a minute, and was killed.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(child) = self.child.as_mut() else {
-            return Ok(());
-        };
-        send_signal(child.id(), Signal::Terminate)?;
-        if wait_until(STOP_LIMIT, || matches!(child.try_wait(), Ok(Some(_)))) {
-            self.child = None;
-            return Ok(());
-        }
-        self.kill()?;
-        Err(Error::new(format!(
-            "{} did not end, and was killed",
-            self.install.flavor.name()
-        )))
+        self.server.stop()
     }
 
     /// Kills the server (SIGKILL); data and port stay for [`Self::restart`].
@@ -194,14 +157,7 @@ impl Instance {
     /// # Errors
     /// The process cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .context(|| "kill a server".into())?;
-        Ok(())
+        self.server.kill()
     }
 
     /// Starts the server again on the same data and port, ending it cleanly first if it runs.
@@ -227,81 +183,29 @@ impl Instance {
     /// # Errors
     /// It does not run.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self
-            .pid()
-            .ok_or_else(|| Error::new("the server does not run"))?;
-        send_signal(pid, signal)
+        self.server.signal(signal)
     }
 
     /// The end of the server's log.
     pub fn log_tail(&self) -> String {
-        log_tail(&self.folder)
+        self.server.log_tail()
     }
 }
 
-impl Drop for Instance {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the guard makes sure of it.
-        let _ = self.kill();
-        drop(self.guard.take());
-    }
-}
-
-/// A new folder for a server. Short, for the socket in it: its path must fit in 107 bytes.
-pub(crate) fn new_folder(name: &str) -> Result<PathBuf> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let doing = |path: &Path| format!("create {}", path.display());
-    for _ in 0..1000 {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("headwater-{name}-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            done => return done.context(|| doing(&path)).map(|()| path),
-        }
-    }
-    Err(Error::new(format!(
-        "no name for a folder is free in {}",
-        std::env::temp_dir().display()
-    )))
-}
-
-/// The command that runs a server in `folder`: its process id goes to the file `pid` there before
-/// anything else happens, its output to the file `log`.
+/// The command that runs a server in `folder`.
 pub(crate) fn server_command(
     install: &Install,
     folder: &Path,
     port: u16,
     extra: &[String],
 ) -> Result<Command> {
-    let path = folder.join("log");
-    let doing = || format!("create {}", path.display());
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .context(doing)?;
-    let copy = log.try_clone().context(doing)?;
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary).context(|| format!("create {}", temporary.display()))?;
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "echo $$ >\"$0/pid\" && exec \"$@\""])
-        .arg(folder);
+    let mut command = launch::command(folder)?;
     command.args(install.server.words()).arg("--no-defaults");
     command.args(&install.places).args(data::user_option());
     command.args(settings::options(install.flavor, folder, port, extra));
-    command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(copy);
     Ok(command)
-}
-
-pub(crate) fn log_tail(folder: &Path) -> String {
-    let bytes = fs::read(folder.join("log")).unwrap_or_default();
-    data::tail(&String::from_utf8_lossy(&bytes), 40)
 }
 
 /// Whether a server greets on this port: it does so only once it is ready.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::address::Address;
 use crate::client::{self, Route};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flavor::Flavor;
 use crate::install::{Install, install};
 use crate::services;
@@ -27,8 +27,7 @@ pub fn shared(flavor: Flavor) -> Result<Shared> {
             flavor,
             address: service.address,
         }),
-        None => Err(Error::new(format!("no {} runs for tests", flavor.name()))
-            .hint("start it with `cargo xtask services up`, or run `cargo xtask test`")),
+        None => Err(services::home(flavor).none_runs()),
     }
 }
 

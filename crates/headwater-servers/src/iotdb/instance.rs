@@ -1,18 +1,17 @@
 //! A private IoTDB: a ConfigNode and one DataNode, or several, with their own data and ports; gone when it is dropped.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use super::install::{IotdbInstall, install};
 use super::settings::{self, PORTS};
 use crate::error::{Context, Error, Result};
-use crate::guard::Guard;
-use crate::instance::{log_tail, new_folder};
+use crate::launch::{self, Kind, log_says};
 use crate::port::{self, Port};
-use crate::process::{Signal, send_signal, wait_until};
+use crate::process::Signal;
+use crate::server::Server;
 
 /// How a private IoTDB is to differ from the defaults.
 #[derive(Debug, Clone, Default)]
@@ -58,25 +57,28 @@ impl Role {
     }
 
     /// What its log says once it serves. A new one "has successfully started", one that was there before, "restarted".
-    const fn ready(self) -> [&'static str; 2] {
+    pub(super) const fn ready(self) -> &'static [&'static str] {
         match self {
-            Self::Config => [
+            Self::Config => &[
                 "ConfigNode has successfully started",
                 "ConfigNode has successfully restarted",
             ],
-            Self::Data => [
-                "DataNode is set up successfully",
-                "DataNode is set up successfully",
-            ],
+            Self::Data => &["DataNode is set up successfully"],
+        }
+    }
+
+    /// Its name, and the time that it may take.
+    pub(super) const fn kind(self) -> Kind {
+        Kind {
+            name: match self {
+                Self::Config => "IoTDB's ConfigNode",
+                Self::Data => "IoTDB's DataNode",
+            },
+            start_limit: Duration::from_secs(400),
+            stop_limit: Duration::from_secs(90),
         }
     }
 }
-
-/// How long a start may take, recovery included.
-const START_LIMIT: Duration = Duration::from_secs(400);
-
-/// How long a node may take to end cleanly before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(90);
 
 impl Iotdb {
     /// Starts an IoTDB on new data and waits until it serves: about six seconds.
@@ -96,7 +98,7 @@ impl Iotdb {
             config: Node::new(Role::Config)?,
         };
         if options.tls {
-            super::tls::create(&this.install.java, &this.data.folder)?;
+            super::tls::create(&this.install.java, this.folder())?;
         }
         this.launch()?;
         Ok(this)
@@ -130,7 +132,7 @@ impl Iotdb {
     /// # Errors
     /// There is none of this number, counted from zero, or it cannot be waited for.
     pub fn kill_another(&mut self, number: usize) -> Result<()> {
-        self.another(number)?.0.kill()
+        self.another(number)?.0.server.kill()
     }
 
     /// Starts one of the DataNodes beside the first on the same data and ports.
@@ -141,7 +143,7 @@ impl Iotdb {
         let ports = numbers(&self.ports);
         let (install, options) = (self.install.clone(), self.options.clone());
         let (node, own) = self.another(number)?;
-        node.stop()?;
+        node.server.stop()?;
         let ports = of_another(ports, own);
         node.launch(&install, ports, &options)
     }
@@ -158,17 +160,17 @@ impl Iotdb {
 
     /// The certificate to trust, as PEM, where it speaks TLS.
     pub fn certificate(&self) -> PathBuf {
-        self.data.folder.join("server.pem")
+        self.folder().join("server.pem")
     }
 
     /// A folder that goes with the server.
     pub fn folder(&self) -> &Path {
-        &self.data.folder
+        self.data.server.folder()
     }
 
     /// The DataNode's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.data.child.as_ref().map(Child::id)
+        self.data.server.pid()
     }
 
     /// Ends it cleanly; data and ports stay for [`Self::restart`].
@@ -177,10 +179,10 @@ impl Iotdb {
     /// It did not end in time, and was killed.
     pub fn stop(&mut self) -> Result<()> {
         for (node, _) in &mut self.more {
-            node.stop()?;
+            node.server.stop()?;
         }
-        self.data.stop()?;
-        self.config.stop()
+        self.data.server.stop()?;
+        self.config.server.stop()
     }
 
     /// Kills all nodes (SIGKILL); data and ports stay for [`Self::restart`].
@@ -189,10 +191,10 @@ impl Iotdb {
     /// The processes cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
         for (node, _) in &mut self.more {
-            node.kill()?;
+            node.server.kill()?;
         }
-        self.data.kill()?;
-        self.config.kill()
+        self.data.server.kill()?;
+        self.config.server.kill()
     }
 
     /// Starts it again on the same data and ports, ending it cleanly first if it runs.
@@ -209,38 +211,30 @@ impl Iotdb {
     /// # Errors
     /// It does not run.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.pid().ok_or_else(|| Error::new("IoTDB does not run"))?;
-        send_signal(pid, signal)
+        self.data.server.signal(signal)
     }
 
     /// The end of the DataNode's log.
     pub fn log_tail(&self) -> String {
-        log_tail(&self.data.folder)
+        self.data.server.log_tail()
     }
 }
 
-/// One of the two processes, in a folder of its own.
+/// One of the processes, in a folder of its own.
 #[derive(Debug)]
 struct Node {
     role: Role,
-    folder: PathBuf,
-    child: Option<Child>,
-    // The folder and the process it watches go with it, so it comes last.
-    guard: Option<Guard>,
+    server: Server,
 }
 
 impl Node {
     fn new(role: Role) -> Result<Self> {
-        let folder = new_folder(match role {
+        let slug = match role {
             Role::Config => "iotdb-config",
             Role::Data => "iotdb-data",
-        })?;
-        Ok(Self {
-            role,
-            guard: Some(Guard::folder(&folder)?),
-            folder,
-            child: None,
-        })
+        };
+        let server = Server::new(role.kind(), slug)?;
+        Ok(Self { role, server })
     }
 
     /// Starts it, and waits until it serves.
@@ -250,45 +244,11 @@ impl Node {
         ports: [u16; PORTS],
         options: &IotdbOptions,
     ) -> Result<()> {
-        let mut command = node_command(self.role, &self.folder, install, ports, options)?;
-        // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
-        command.process_group(0);
-        let from = fs::metadata(self.folder.join("log")).map_or(0, |log| log.len());
-        let child = command.spawn().context(|| "start IoTDB".into())?;
-        let child = self.child.insert(child);
-        wait_until_it_serves(self.role, child, &self.folder, from)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        let Some(child) = self.child.as_mut() else {
-            return Ok(());
-        };
-        send_signal(child.id(), Signal::Terminate)?;
-        if wait_until(STOP_LIMIT, || matches!(child.try_wait(), Ok(Some(_)))) {
-            self.child = None;
-            return Ok(());
-        }
-        self.kill()?;
-        Err(Error::new("IoTDB did not end, and was killed"))
-    }
-
-    fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .context(|| "kill IoTDB".into())?;
-        Ok(())
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the guard makes sure of it.
-        let _ = self.kill();
-        drop(self.guard.take());
+        let folder = self.server.folder();
+        let command = node_command(self.role, folder, install, ports, options)?;
+        // Its port opens before it serves.
+        let serves = log_says(folder, self.role.ready());
+        self.server.launch(command, serves)
     }
 }
 
@@ -311,8 +271,7 @@ fn of_another(first: [u16; PORTS], own: &[Port]) -> [u16; PORTS] {
     ports
 }
 
-/// The command that runs a node in `folder`: its process id goes to the file `pid` there before anything else happens, its
-/// output to the file `log`.
+/// The command that runs a node in `folder`.
 pub(super) fn node_command(
     role: Role,
     folder: &Path,
@@ -326,15 +285,8 @@ pub(super) fn node_command(
     let properties = settings::properties(ports, folder, options);
     fs::write(conf.join("iotdb-system.properties"), properties).context(doing)?;
     fs::write(conf.join("logback.xml"), settings::LOGBACK).context(doing)?;
-    let path = folder.join("log");
-    let doing = || format!("create {}", path.display());
-    let mut open = fs::File::options();
-    let log = open.create(true).append(true).open(&path).context(doing)?;
-    let copy = log.try_clone().context(doing)?;
-    let mut command = Command::new("sh");
+    let mut command = launch::command(folder)?;
     command
-        .args(["-c", "echo $$ >\"$0/pid\" && exec \"$@\""])
-        .arg(folder)
         .arg(&install.java)
         .args(settings::java_options(
             role,
@@ -342,40 +294,6 @@ pub(super) fn node_command(
             &install.libraries,
             options,
         ))
-        .args([role.class(), "-s"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(copy);
+        .args([role.class(), "-s"]);
     Ok(command)
-}
-
-/// Waits until the log says, from its byte `from` on, that the node serves: its port opens before that.
-pub(super) fn wait_until_it_serves(
-    role: Role,
-    child: &mut Child,
-    folder: &Path,
-    from: u64,
-) -> Result<()> {
-    let mut ended = None;
-    let serves = || {
-        let log = fs::read(folder.join("log")).unwrap_or_default();
-        let new = log.get(usize::try_from(from).unwrap_or(0)..);
-        let said = String::from_utf8_lossy(new.unwrap_or_default()).into_owned();
-        role.ready().iter().any(|text| said.contains(text))
-    };
-    let up = wait_until(START_LIMIT, || {
-        ended = child.try_wait().ok().flatten();
-        ended.is_some() || serves()
-    });
-    let said = match ended {
-        Some(status) => format!("ended at once ({status})"),
-        None if !up => format!("did not start within {} s", START_LIMIT.as_secs()),
-        None => return Ok(()),
-    };
-    let _ = child.kill().and_then(|()| child.wait());
-    let tail = log_tail(folder);
-    Err(Error::new(format!(
-        "IoTDB's {role:?}Node {said}; the end of its log:\n{tail}"
-    )))
 }

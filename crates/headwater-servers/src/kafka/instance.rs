@@ -1,9 +1,8 @@
 //! A private Kafka: one node that is broker and controller, with its own data and ports; gone when it is dropped.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::install::{KafkaInstall, install};
@@ -11,10 +10,10 @@ use super::settings;
 use crate::cache;
 use crate::data;
 use crate::error::{Context, Error, Result};
-use crate::guard::Guard;
-use crate::instance::new_folder;
+use crate::launch::{self, Kind, log_says};
 use crate::port::{self, Port};
-use crate::process::{Signal, send_signal, wait_until};
+use crate::process::Signal;
+use crate::server::Server;
 
 /// How a private Kafka is to differ from the defaults.
 #[derive(Debug, Clone, Default)]
@@ -43,12 +42,10 @@ impl KafkaOptions {
 #[derive(Debug)]
 pub struct Kafka {
     install: KafkaInstall,
-    folder: PathBuf,
-    ports: Ports,
     options: KafkaOptions,
-    child: Option<Child>,
-    // The folder and the process it watches go with it, so it comes last.
-    guard: Option<Guard>,
+    server: Server,
+    // Let go of once the server is gone.
+    ports: Ports,
 }
 
 /// A port each for clients, for the broker itself and for the controller.
@@ -69,11 +66,15 @@ impl Ports {
     }
 }
 
-/// How long a start may take: after a kill, recovery and the end of the dead broker's session are part of it.
-const START_LIMIT: Duration = Duration::from_secs(400);
+/// Its name, and the time that it may take: after a kill, the end of the dead broker's session is part of a start.
+pub(super) const KIND: Kind = Kind {
+    name: "Kafka",
+    start_limit: Duration::from_secs(400),
+    stop_limit: Duration::from_secs(60),
+};
 
-/// How long it may take to end cleanly before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// What the log says once it serves.
+pub(super) const READY: &[&str] = &["Kafka Server started"];
 
 impl Kafka {
     /// Starts a Kafka on new data and waits until it serves: about three seconds.
@@ -83,31 +84,22 @@ impl Kafka {
     pub fn start(options: &KafkaOptions) -> Result<Self> {
         let install = install()?;
         let ports = Ports::reserve(options.port)?;
-        let folder = new_folder("kafka")?;
-        let guard = Guard::folder(&folder)?;
         let mut this = Self {
             install,
-            folder,
-            ports,
             options: options.clone(),
-            child: None,
-            guard: Some(guard),
+            server: Server::new(KIND, "kafka")?,
+            ports,
         };
-        create_data(&this.install, &this.folder.join("data"))?;
+        create_data(&this.install, &this.folder().join("data"))?;
         this.launch()?;
         Ok(this)
     }
 
     fn launch(&mut self) -> Result<()> {
-        let mut command = server_command(&self.install, &self.folder, &self.ports, &self.options)?;
-        // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
-        command.process_group(0);
-        let log = self.folder.join("log");
-        let from = fs::metadata(&log).map_or(0, |log| log.len());
-        let child = self
-            .child
-            .insert(command.spawn().context(|| "start Kafka".into())?);
-        wait_until_it_serves(child, &self.folder, from)
+        let folder = self.server.folder();
+        let command = server_command(&self.install, folder, &self.ports, &self.options)?;
+        let serves = log_says(folder, READY);
+        self.server.launch(command, serves)
     }
 
     /// Where it is, as `bootstrap.servers` wants it.
@@ -122,12 +114,12 @@ impl Kafka {
 
     /// A folder that goes with the server, for certificates and the like.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.server.folder()
     }
 
     /// The server's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.server.pid()
     }
 
     /// Ends it cleanly; data and ports stay for [`Self::restart`].
@@ -135,16 +127,7 @@ impl Kafka {
     /// # Errors
     /// It did not end within a minute, and was killed.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(child) = self.child.as_mut() else {
-            return Ok(());
-        };
-        send_signal(child.id(), Signal::Terminate)?;
-        if wait_until(STOP_LIMIT, || matches!(child.try_wait(), Ok(Some(_)))) {
-            self.child = None;
-            return Ok(());
-        }
-        self.kill()?;
-        Err(Error::new("Kafka did not end, and was killed"))
+        self.server.stop()
     }
 
     /// Kills it (SIGKILL); data and ports stay for [`Self::restart`].
@@ -152,14 +135,7 @@ impl Kafka {
     /// # Errors
     /// The process cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .context(|| "kill Kafka".into())?;
-        Ok(())
+        self.server.kill()
     }
 
     /// Starts it again on the same data and ports, ending it cleanly first if it runs.
@@ -176,21 +152,12 @@ impl Kafka {
     /// # Errors
     /// It does not run.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.pid().ok_or_else(|| Error::new("Kafka does not run"))?;
-        send_signal(pid, signal)
+        self.server.signal(signal)
     }
 
     /// The end of its log.
     pub fn log_tail(&self) -> String {
-        crate::instance::log_tail(&self.folder)
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the guard makes sure of it.
-        let _ = self.kill();
-        drop(self.guard.take());
+        self.server.log_tail()
     }
 }
 
@@ -240,8 +207,7 @@ pub(super) fn create_data(install: &KafkaInstall, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The command that runs a Kafka in `folder`: its process id goes to the file `pid` there before anything else happens, its
-/// output to the file `log`.
+/// The command that runs a Kafka in `folder`.
 pub(super) fn server_command(
     install: &KafkaInstall,
     folder: &Path,
@@ -252,50 +218,12 @@ pub(super) fn server_command(
     let numbers = [&ports.clients, &ports.broker, &ports.controller].map(|port| port.number);
     fs::write(&file, settings::properties(folder, numbers, options))
         .context(|| format!("write {}", file.display()))?;
-    let path = folder.join("log");
-    let doing = || format!("create {}", path.display());
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .context(doing)?;
-    let copy = log.try_clone().context(doing)?;
-    let mut command = Command::new("sh");
+    let mut command = launch::command(folder)?;
     command
-        .args(["-c", "echo $$ >\"$0/pid\" && exec \"$@\""])
-        .arg(folder)
         .arg(&install.java)
         .arg(format!("-Dkafka.logs.dir={}", folder.display()))
         .args(install.java_options())
         .arg("kafka.Kafka")
-        .arg(&file)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(copy);
+        .arg(&file);
     Ok(command)
-}
-
-/// Waits until the log says, from its byte `from` on, that the server has started.
-pub(super) fn wait_until_it_serves(child: &mut Child, folder: &Path, from: u64) -> Result<()> {
-    let mut ended = None;
-    let serves = || {
-        let log = fs::read(folder.join("log")).unwrap_or_default();
-        let new = log.get(usize::try_from(from).unwrap_or(0)..);
-        String::from_utf8_lossy(new.unwrap_or_default()).contains("Kafka Server started")
-    };
-    let up = wait_until(START_LIMIT, || {
-        ended = child.try_wait().ok().flatten();
-        ended.is_some() || serves()
-    });
-    let said = match ended {
-        Some(status) => format!("ended at once ({status})"),
-        None if !up => format!("did not start within {} s", START_LIMIT.as_secs()),
-        None => return Ok(()),
-    };
-    let _ = child.kill().and_then(|()| child.wait());
-    let tail = crate::instance::log_tail(folder);
-    Err(Error::new(format!(
-        "Kafka {said}; the end of its log:\n{tail}"
-    )))
 }

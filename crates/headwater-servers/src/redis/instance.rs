@@ -3,19 +3,18 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::RedisFlavor;
 use super::install::install;
-use crate::error::{Context, Error, Result};
-use crate::guard::Guard;
+use crate::error::{Context, Result};
 use crate::install::Program;
-use crate::instance::new_folder;
+use crate::launch::{self, Kind};
 use crate::port::{self, Port};
-use crate::process::{Signal, send_signal, wait_until};
+use crate::process::Signal;
+use crate::server::Server;
 
 /// How a private server is to differ from the defaults.
 #[derive(Debug, Clone, Default)]
@@ -46,21 +45,21 @@ impl RedisOptions {
 /// When the process that holds it dies, however it does, the server dies and its folder goes too.
 #[derive(Debug)]
 pub struct Redis {
-    flavor: RedisFlavor,
     program: Program,
-    folder: PathBuf,
-    port: Port,
     options: RedisOptions,
-    child: Option<Child>,
-    // The folder and the process it watches go with it, so it comes last.
-    guard: Option<Guard>,
+    server: Server,
+    // Let go of once the server is gone.
+    port: Port,
 }
 
-/// How long a start may take on a loaded machine.
-const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// How long it may take to end cleanly before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// A flavor's name, and the time that its server may take.
+pub(super) const fn kind(flavor: RedisFlavor) -> Kind {
+    Kind {
+        name: flavor.name(),
+        start_limit: Duration::from_secs(120),
+        stop_limit: Duration::from_secs(60),
+    }
+}
 
 impl Redis {
     /// Starts a server without data and waits until it serves.
@@ -70,29 +69,20 @@ impl Redis {
     pub fn start(flavor: RedisFlavor, options: &RedisOptions) -> Result<Self> {
         let program = install(flavor)?;
         let port = port::reserve(options.port)?;
-        let folder = new_folder(flavor.slug())?;
-        let guard = Guard::folder(&folder)?;
         let mut this = Self {
-            flavor,
             program,
-            folder,
-            port,
             options: options.clone(),
-            child: None,
-            guard: Some(guard),
+            server: Server::new(kind(flavor), flavor.slug())?,
+            port,
         };
         this.launch()?;
         Ok(this)
     }
 
     fn launch(&mut self) -> Result<()> {
-        let port = self.port.number;
-        let mut command = server_command(&self.program, &self.folder, port, &self.options)?;
-        // Away from the terminal's group: Ctrl-C is for the owner, who then ends the server.
-        command.process_group(0);
-        let name = self.flavor.name();
-        let child = command.spawn().context(|| format!("start {name}"))?;
-        wait_until_it_serves(self.flavor, self.child.insert(child), &self.folder, port)
+        let (folder, port) = (self.server.folder(), self.port.number);
+        let command = server_command(&self.program, folder, port, &self.options)?;
+        self.server.launch(command, || answers(port))
     }
 
     /// Its port on 127.0.0.1.
@@ -111,12 +101,12 @@ impl Redis {
 
     /// A folder that goes with the server.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.server.folder()
     }
 
     /// The server's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.server.pid()
     }
 
     /// Ends it cleanly; data and port stay for [`Self::restart`].
@@ -124,19 +114,7 @@ impl Redis {
     /// # Errors
     /// It did not end within a minute, and was killed.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(child) = self.child.as_mut() else {
-            return Ok(());
-        };
-        send_signal(child.id(), Signal::Terminate)?;
-        if wait_until(STOP_LIMIT, || matches!(child.try_wait(), Ok(Some(_)))) {
-            self.child = None;
-            return Ok(());
-        }
-        self.kill()?;
-        Err(Error::new(format!(
-            "{} did not end, and was killed",
-            self.flavor.name()
-        )))
+        self.server.stop()
     }
 
     /// Kills it (SIGKILL); data and port stay for [`Self::restart`].
@@ -144,15 +122,7 @@ impl Redis {
     /// # Errors
     /// The process cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        let name = self.flavor.name();
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .context(|| format!("kill {name}"))?;
-        Ok(())
+        self.server.kill()
     }
 
     /// Starts it again on the same data and port, ending it cleanly first if it runs.
@@ -169,29 +139,16 @@ impl Redis {
     /// # Errors
     /// It does not run.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let name = self.flavor.name();
-        let pid = self
-            .pid()
-            .ok_or_else(|| Error::new(format!("{name} does not run")))?;
-        send_signal(pid, signal)
+        self.server.signal(signal)
     }
 
     /// The end of its log.
     pub fn log_tail(&self) -> String {
-        crate::instance::log_tail(&self.folder)
+        self.server.log_tail()
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the guard makes sure of it.
-        let _ = self.kill();
-        drop(self.guard.take());
-    }
-}
-
-/// The command that runs a server in `folder`: its process id goes to the file `pid` there before anything else happens, its
-/// output to the file `log`, and its data to the folder `data`.
+/// The command that runs a server in `folder`, with its data in the folder `data` there.
 pub(super) fn server_command(
     program: &Program,
     folder: &Path,
@@ -200,18 +157,8 @@ pub(super) fn server_command(
 ) -> Result<Command> {
     let data = folder.join("data");
     fs::create_dir_all(&data).context(|| format!("create {}", data.display()))?;
-    let path = folder.join("log");
-    let doing = || format!("create {}", path.display());
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .context(doing)?;
-    let copy = log.try_clone().context(doing)?;
-    let mut command = Command::new("sh");
+    let mut command = launch::command(folder)?;
     command
-        .args(["-c", "echo $$ >\"$0/pid\" && exec \"$@\""])
-        .arg(folder)
         .args(program.words())
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
         .arg(&data);
@@ -231,41 +178,11 @@ pub(super) fn server_command(
     for [name, value] in &options.settings {
         command.arg(format!("--{name}")).arg(value);
     }
-    command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(copy);
     Ok(command)
 }
 
-/// Waits until the server answers commands: not before it has read its data.
-pub(super) fn wait_until_it_serves(
-    flavor: RedisFlavor,
-    child: &mut Child,
-    folder: &Path,
-    port: u16,
-) -> Result<()> {
-    let mut ended = None;
-    let up = wait_until(START_LIMIT, || {
-        ended = child.try_wait().ok().flatten();
-        ended.is_some() || answers(port)
-    });
-    let said = match ended {
-        Some(status) => format!("ended at once ({status})"),
-        None if !up => format!("did not start within {} s", START_LIMIT.as_secs()),
-        None => return Ok(()),
-    };
-    let _ = child.kill().and_then(|()| child.wait());
-    let tail = crate::instance::log_tail(folder);
-    let name = flavor.name();
-    Err(Error::new(format!(
-        "{name} {said}; the end of its log:\n{tail}"
-    )))
-}
-
-/// Whether it answers a command, if only with that it wants a password.
-fn answers(port: u16) -> bool {
+/// Whether it answers a command, if only with that it wants a password: not before it has read its data.
+pub(super) fn answers(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let answer = || {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;

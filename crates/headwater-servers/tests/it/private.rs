@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use headwater_servers::{Flavor, Instance, Options};
+use headwater_servers::{Flavor, Instance, Options, Signal};
 
 /// Nothing names the server's folder any more, neither a process nor the file system.
 fn is_gone(server: &std::path::Path) -> bool {
@@ -129,6 +129,19 @@ fn a_server_that_refuses_its_options_is_an_error_with_its_log() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no-such-option"), "{error}");
+}
+
+#[test]
+fn a_server_that_did_not_come_back_can_be_started_again() {
+    let mut server = Instance::start(Flavor::MariaDb1011, &Options::default()).unwrap();
+    let refused = server.restart_with(&["--no-such-option=1"]).unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("MariaDB 10.11 ended at once"), "{refused}");
+    assert_eq!(server.pid(), None);
+    let unheard = server.signal(Signal::Stop).unwrap_err().to_string();
+    assert!(unheard.contains("does not run"), "{unheard}");
+    server.restart_with(&[]).unwrap();
+    assert_eq!(server.sql("SELECT 1").unwrap(), "1\n");
 }
 
 #[test]

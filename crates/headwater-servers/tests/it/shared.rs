@@ -2,11 +2,14 @@
 
 use std::process::Command;
 
+use headwater_servers::redis::{self, RedisFlavor};
 use headwater_servers::{
     Flavor, Instance, Options, Shared, cache_folder, install, services, shared,
 };
 
 const FLAVOR: Flavor = Flavor::MariaDb1011;
+
+const STORE: RedisFlavor = RedisFlavor::Valkey;
 
 /// Makes this test binary play a process with a cache folder of its own.
 const ROLE: &str = "HEADWATER_SERVERS_TEST_STRANGER";
@@ -17,6 +20,7 @@ fn a_shared_server_is_started_once_found_and_ended() {
         return start_find_and_end();
     }
     install(FLAVOR).unwrap();
+    redis::install(STORE).unwrap();
     let cache = std::env::temp_dir().join(format!("headwater-cache-{}", std::process::id()));
     std::fs::create_dir_all(&cache).unwrap();
     // What was downloaded is downloaded; only the state is this test's own.
@@ -32,6 +36,7 @@ fn a_shared_server_is_started_once_found_and_ended() {
         .env(ROLE, "1")
         .env("HEADWATER_CACHE", &cache)
         .env_remove(FLAVOR.variable())
+        .env_remove(STORE.variable())
         .status()
         .unwrap();
     std::fs::remove_dir_all(&cache).unwrap();
@@ -52,6 +57,20 @@ fn start_find_and_end() {
     assert!(services::down(FLAVOR).unwrap());
     assert!(!services::down(FLAVOR).unwrap());
     assert!(services::find(FLAVOR).unwrap().is_none());
+
+    let error = redis::shared(STORE).unwrap_err().to_string();
+    assert!(error.contains("cargo xtask services up"), "{error}");
+    let started = redis::up(STORE).unwrap();
+    let again = redis::up(STORE).unwrap();
+    assert!(started.started && !again.started);
+    assert_eq!(
+        (started.pid, &started.address),
+        (again.pid, &again.address),
+        "one that runs already is another"
+    );
+    assert!(redis::down(STORE).unwrap());
+    assert!(!redis::down(STORE).unwrap());
+    assert!(redis::find(STORE).unwrap().is_none());
 }
 
 #[test]
