@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_servers::Signal;
 use headwater_servers::iotdb::{Iotdb, IotdbOptions};
 
-use crate::private::processes_naming;
+use crate::private::assert_gone;
 
 /// Whether a node answers there: the call `getProperties`, in a frame.
 fn answers(address: &str) -> bool {
@@ -46,11 +46,7 @@ fn a_private_iotdb_lives_and_leaves_nothing_behind() {
     // Paused, it is ended all the same.
     server.signal(Signal::Stop).unwrap();
     drop(server);
-    assert!(
-        !folder.exists() && processes_naming(&folder.to_string_lossy()).is_empty(),
-        "something is left of {}",
-        folder.display()
-    );
+    assert_gone(&folder);
 }
 
 #[test]

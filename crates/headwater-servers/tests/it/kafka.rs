@@ -8,7 +8,7 @@ use std::time::Duration;
 use headwater_servers::Signal;
 use headwater_servers::kafka::{self, Kafka, KafkaOptions};
 
-use crate::private::processes_naming;
+use crate::private::assert_gone;
 
 /// Whether a broker answers there: an `ApiVersions` request, version 0, without a client id.
 fn answers(bootstrap: &str) -> bool {
@@ -47,11 +47,7 @@ fn a_private_kafka_lives_and_leaves_nothing_behind() {
     // Paused, it is ended all the same.
     server.signal(Signal::Stop).unwrap();
     drop(server);
-    assert!(
-        !folder.exists() && processes_naming(&folder.to_string_lossy()).is_empty(),
-        "something is left of {}",
-        folder.display()
-    );
+    assert_gone(&folder);
 }
 
 #[test]

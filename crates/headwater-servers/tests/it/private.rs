@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 use headwater_servers::{Flavor, Instance, Options, Signal};
 
 /// Nothing names the server's folder any more, neither a process nor the file system.
-fn is_gone(server: &std::path::Path) -> bool {
-    !server.exists() && processes_naming(&server.to_string_lossy()).is_empty()
+pub(crate) fn assert_gone(folder: &std::path::Path) {
+    assert!(
+        !folder.exists() && processes_naming(&folder.to_string_lossy()).is_empty(),
+        "something is left of {}",
+        folder.display()
+    );
 }
 
 /// The ids of processes with `text` on their command line.
@@ -71,11 +75,7 @@ fn lives_and_leaves_nothing_behind(flavor: Flavor) {
     assert!(!server.log_tail().is_empty());
 
     drop(server);
-    assert!(
-        is_gone(&folder),
-        "something is left of {}",
-        folder.display()
-    );
+    assert_gone(&folder);
 }
 
 #[test]

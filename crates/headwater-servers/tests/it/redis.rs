@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_servers::Signal;
 use headwater_servers::redis::{Redis, RedisFlavor, RedisOptions};
 
-use crate::private::processes_naming;
+use crate::private::assert_gone;
 
 /// What a server answers to a command; nothing if it does not.
 fn said(server: &Redis, commands: &str, bytes: usize) -> Option<String> {
@@ -60,11 +60,7 @@ fn lives_and_leaves_nothing_behind(flavor: RedisFlavor) {
     // Paused, it is ended all the same.
     server.signal(Signal::Stop).unwrap();
     drop(server);
-    assert!(
-        !folder.exists() && processes_naming(&folder.to_string_lossy()).is_empty(),
-        "something is left of {}",
-        folder.display()
-    );
+    assert_gone(&folder);
 }
 
 #[test]
