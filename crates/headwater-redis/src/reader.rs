@@ -68,35 +68,12 @@ impl RedisReader {
     fn catalog(&self, text: Option<Vec<u8>>) -> Result<Catalog> {
         self.server.catalog(&text.unwrap_or_default())
     }
-
-    /// The progress of what is served, which still is that.
-    fn progress(&self, text: Option<Vec<u8>>, served: &Served) -> Result<Value> {
-        let mut catalog = self.catalog(text)?;
-        if catalog.served != Some(served.generation) {
-            return Err(Error::new(
-                ErrorKind::Cancelled,
-                "the folds were built anew meanwhile",
-            ));
-        }
-        let generation = catalog.generations.remove(&served.generation);
-        Ok(generation
-            .and_then(|found| found.progress)
-            .unwrap_or_default())
-    }
 }
 
 impl StateReader for RedisReader {
     async fn served(&self) -> Result<Option<Served>> {
         let (text,): (Option<Vec<u8>>,) = self.ask(&self.asking()).await?;
-        let mut catalog = self.catalog(text)?;
-        let Some(generation) = catalog.served else {
-            return Ok(None);
-        };
-        let found = catalog.generations.remove(&generation);
-        Ok(found.map(|found| Served {
-            generation,
-            folds: found.folds,
-        }))
+        Ok(self.catalog(text)?.into_served())
     }
 
     async fn written(&self) -> Result<Option<Value>> {
@@ -118,8 +95,8 @@ impl StateReader for RedisReader {
         }
         let mut answers: Vec<Option<Vec<u8>>> = self.ask(&asked).await?;
         let found = answers.split_off(1);
-        let progress = self.progress(answers.pop().flatten(), served)?;
-        Ok((progress, found))
+        let catalog = self.catalog(answers.pop().flatten())?;
+        Ok((catalog.into_progress_of(served)?, found))
     }
 
     async fn scan(
@@ -146,7 +123,8 @@ impl StateReader for RedisReader {
             let mut answers: Vec<redis::Value> = self.ask(&asked).await?;
             let hashes = answers.split_off(2);
             let now: Vec<String> = self.typed(answers.pop())?;
-            let progress = self.progress(self.typed(answers.pop())?, served)?;
+            let catalog = self.catalog(self.typed(answers.pop())?)?;
+            let progress = catalog.into_progress_of(served)?;
             if now != buckets {
                 buckets = now;
                 continue;

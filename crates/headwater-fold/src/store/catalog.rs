@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use headwater_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::FoldInfo;
+use super::{FoldInfo, Served};
 
 /// A store's generations. Each store keeps it beside the aggregates, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,6 +57,31 @@ impl Catalog {
     #[must_use]
     pub fn into_written(mut self) -> Option<Value> {
         self.generations.remove(&self.writing)?.progress
+    }
+
+    /// What is served; none before the first bootstrap is complete.
+    #[must_use]
+    pub fn into_served(mut self) -> Option<Served> {
+        let generation = self.served?;
+        let Generation { folds, .. } = self.generations.remove(&generation)?;
+        Some(Served { generation, folds })
+    }
+
+    /// The progress of `served`, if that still is what is served.
+    ///
+    /// # Errors
+    /// `Cancelled`: another generation is served by now.
+    pub fn into_progress_of(mut self, served: &Served) -> Result<Value> {
+        if self.served != Some(served.generation) {
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                "the folds were built anew meanwhile",
+            ));
+        }
+        let generation = self.generations.remove(&served.generation);
+        Ok(generation
+            .and_then(|found| found.progress)
+            .unwrap_or_default())
     }
 
     /// Takes a step's progress down. Gives back the generations that go with it.

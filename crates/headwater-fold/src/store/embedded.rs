@@ -439,28 +439,13 @@ impl EmbeddedReader {
     /// A view in which `served` still is what is served, and its progress.
     fn view_of(&self, served: &Served) -> Result<(redb::ReadTransaction, Value)> {
         let (view, meta) = self.view()?;
-        if meta.served != Some(served.generation) {
-            return Err(Error::new(
-                ErrorKind::Cancelled,
-                "the folds were built anew meanwhile",
-            ));
-        }
-        let generation = meta.generations.get(&served.generation);
-        let progress = generation.and_then(|generation| generation.progress.clone());
-        Ok((view, progress.unwrap_or_default()))
+        Ok((view, meta.into_progress_of(served)?))
     }
 }
 
 impl StateReader for EmbeddedReader {
     async fn served(&self) -> Result<Option<Served>> {
-        let (_, mut meta) = self.view()?;
-        let Some(number) = meta.served else {
-            return Ok(None);
-        };
-        Ok(meta.generations.remove(&number).map(|found| Served {
-            generation: number,
-            folds: found.folds,
-        }))
+        Ok(self.view()?.1.into_served())
     }
 
     async fn written(&self) -> Result<Option<Value>> {

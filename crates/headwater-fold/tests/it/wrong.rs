@@ -29,14 +29,26 @@ fn plus(into: &mut Numbers, by: i64) -> Result<(), Refused> {
     Ok(())
 }
 
+const GROUP: Laws = Laws {
+    commutative: true,
+    idempotent: false,
+    invertible: true,
+    exact: true,
+};
+
+const MONOID: Laws = Laws {
+    invertible: false,
+    ..GROUP
+};
+
+const SEMILATTICE: Laws = Laws {
+    idempotent: true,
+    ..MONOID
+};
+
 fn right() -> Toy {
     Toy {
-        laws: Laws {
-            commutative: true,
-            idempotent: false,
-            invertible: true,
-            exact: true,
-        },
+        laws: GROUP,
         identity: || vec![0],
         add: |into, by, _| plus(into, by),
         combine: |into, other| plus(into, other[0]),
@@ -59,6 +71,23 @@ fn right() -> Toy {
             }
             _ => Err(Refused::damaged("a sum")),
         },
+    }
+}
+
+/// A maximum, as right as the sum.
+fn greatest() -> Toy {
+    Toy {
+        laws: SEMILATTICE,
+        identity: || vec![i64::MIN],
+        add: |into, by, _| {
+            into[0] = into[0].max(by);
+            Ok(())
+        },
+        combine: |into, other| {
+            into[0] = into[0].max(other[0]);
+            Ok(())
+        },
+        ..right()
     }
 }
 
@@ -124,6 +153,11 @@ fn sum(_: &Toy, value: &Numbers, events: &[&Event<i64>]) -> Told {
     truth::equal(&i128::from(value[0]), &signed.sum::<i128>())
 }
 
+fn maximum(_: &Toy, value: &Numbers, events: &[&Event<i64>]) -> Told {
+    let truth = events.iter().map(|event| event.input).max();
+    truth::equal(&value[0], &truth.unwrap_or(value[0]))
+}
+
 fn anything(_: &Toy, _: &Numbers, _: &[&Event<i64>]) -> Told {
     Ok(())
 }
@@ -145,6 +179,7 @@ fn rejected(toy: Toy, law: &str) {
 #[test]
 fn what_is_right_is_accepted() {
     assert_eq!(verdict(right(), sum), Ok(()));
+    assert_eq!(verdict(greatest(), maximum), Ok(()));
 }
 
 #[test]
@@ -180,10 +215,7 @@ fn a_mean_of_means_is_not_associative() {
         Ok(())
     };
     let toy = Toy {
-        laws: Laws {
-            invertible: false,
-            ..right().laws
-        },
+        laws: MONOID,
         add: |into, by, _| {
             into[0] = if into[0] == 0 {
                 by
@@ -203,11 +235,7 @@ fn a_mean_of_means_is_not_associative() {
 #[test]
 fn the_last_by_arrival_is_not_commutative() {
     let toy = Toy {
-        laws: Laws {
-            idempotent: true,
-            invertible: false,
-            ..right().laws
-        },
+        laws: SEMILATTICE,
         identity: Vec::new,
         add: |into, by, _| {
             *into = vec![by];
@@ -260,10 +288,7 @@ fn a_naive_top_k_is_not_associative() {
         Ok(())
     }
     let toy = Toy {
-        laws: Laws {
-            invertible: false,
-            ..right().laws
-        },
+        laws: MONOID,
         identity: Vec::new,
         add: |into, item, _| merge(into, &vec![item, 1]),
         combine: merge,
@@ -278,27 +303,11 @@ fn a_naive_top_k_is_not_associative() {
 #[test]
 fn a_wrong_identity_is_rejected() {
     let toy = Toy {
-        laws: Laws {
-            idempotent: true,
-            invertible: false,
-            ..right().laws
-        },
-        // The least of nothing is not 0.
-        add: |into, by, _| {
-            into[0] = into[0].min(by);
-            Ok(())
-        },
-        combine: |into, other| {
-            into[0] = into[0].min(other[0]);
-            Ok(())
-        },
-        ..right()
+        // The greatest of nothing is not 0.
+        identity: || vec![0],
+        ..greatest()
     };
-    let least = |_: &Toy, value: &Numbers, events: &[&Event<i64>]| {
-        let truth = events.iter().map(|event| event.input).min();
-        truth::equal(&value[0], &truth.unwrap_or(value[0]))
-    };
-    let said = verdict(toy, least).unwrap_err();
+    let said = verdict(toy, maximum).unwrap_err();
     assert!(said.contains("truth"), "{said}");
     let toy = Toy {
         identity: || vec![1],
@@ -311,7 +320,7 @@ fn a_wrong_identity_is_rejected() {
 fn laws_that_are_declared_and_do_not_hold_are_rejected() {
     let idempotent = Laws {
         idempotent: true,
-        ..right().laws
+        ..GROUP
     };
     rejected(
         Toy {
@@ -321,19 +330,10 @@ fn laws_that_are_declared_and_do_not_hold_are_rejected() {
         "idempotence",
     );
     let toy = Toy {
-        identity: || vec![i64::MIN],
-        add: |into, by, _| {
-            into[0] = into[0].max(by);
-            Ok(())
-        },
-        combine: |into, other| {
-            into[0] = into[0].max(other[0]);
-            Ok(())
-        },
         // A maximum cannot take back; it says it can, and does nothing.
         inverse: |_, _| Ok(()),
         laws: idempotent,
-        ..right()
+        ..greatest()
     };
     rejected(toy, "inverse");
 }
@@ -341,20 +341,8 @@ fn laws_that_are_declared_and_do_not_hold_are_rejected() {
 #[test]
 fn laws_that_hold_and_are_not_declared_are_found() {
     let toy = Toy {
-        laws: Laws {
-            invertible: false,
-            ..right().laws
-        },
-        identity: || vec![i64::MIN],
-        add: |into, by, _| {
-            into[0] = into[0].max(by);
-            Ok(())
-        },
-        combine: |into, other| {
-            into[0] = into[0].max(other[0]);
-            Ok(())
-        },
-        ..right()
+        laws: MONOID,
+        ..greatest()
     };
     rejected(toy, "it seems to be idempotent");
 }
@@ -397,11 +385,7 @@ fn bytes_that_are_not_canonical_are_rejected() {
         Ok(())
     }
     let toy = Toy {
-        laws: Laws {
-            idempotent: true,
-            invertible: false,
-            ..right().laws
-        },
+        laws: SEMILATTICE,
         identity: Vec::new,
         add: |into, by, _| insert(into, &vec![by]),
         combine: insert,
