@@ -28,6 +28,9 @@ pub(crate) struct Said {
     pub(crate) err: String,
 }
 
+/// With a command that streams: to the file `e`, as far as the source is now, so that the same words go on where they stopped.
+pub(crate) const CATCH_UP: [&str; 6] = ["--until", "now", "--sink", "file:e", "--checkpoint", "c"];
+
 /// Runs it to its end.
 pub(crate) fn run(words: &[&str]) -> Said {
     run_in(Path::new("."), words)

@@ -5,17 +5,10 @@ use std::fs;
 use headwater_servers::{Flavor, shared};
 use serde_json::{Value, json};
 
-use super::command::{headwater, run_in, said};
+use super::command::{CATCH_UP, headwater, run_in, said};
 use super::server::{server, shop};
 
-const OPTIONS: [&str; 16] = [
-    "t",
-    "--until",
-    "now",
-    "--sink",
-    "file:e",
-    "--checkpoint",
-    "c",
+const OPTIONS: [&str; 9] = [
     "--output_binlog_position",
     "--output-row-query",
     "--row_query_max_length",
@@ -40,7 +33,7 @@ fn an_event_says_its_statement_and_the_place_of_its_row_in_the_log_on_every_serv
             .unwrap();
         let url = server.database_url(&database);
         let folder = tempfile::tempdir().unwrap();
-        let words = [&["run", &url][..], &OPTIONS].concat();
+        let words = [&["run", &url, "t"][..], &CATCH_UP, &OPTIONS].concat();
         let copied = run_in(folder.path(), &words);
         assert_eq!(copied.code, 0, "{name}: {copied:?}");
         let annotate = match flavor {

@@ -4,7 +4,7 @@ use std::fs;
 
 use headwater_servers::{Flavor, Instance, Options};
 
-use super::command::{Said, run, run_in};
+use super::command::{CATCH_UP, Said, run, run_in};
 use super::server::{server, shop};
 
 /// An error in two lines, with what to do about it, and nothing of the program's inside.
@@ -158,16 +158,7 @@ fn a_position_that_the_server_no_longer_has_is_expired() {
     server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)").unwrap();
     let url = server.url("root", "", "shop");
     let folder = tempfile::tempdir().unwrap();
-    let words = [
-        "run",
-        &url,
-        "--until",
-        "now",
-        "--sink",
-        "file:e",
-        "--checkpoint",
-        "c",
-    ];
+    let words = [&["run", &url][..], &CATCH_UP].concat();
     assert_eq!(run_in(folder.path(), &words).code, 0);
     // The server keeps logs that it believes are still being read.
     server.restart().unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use headwater_servers::{Flavor, Shared, shared};
 use serde_json::{Value, json};
 
-use super::command::{Said, run_in};
+use super::command::{CATCH_UP, Said, run_in};
 use super::server::{server, shop};
 
 /// What is told of a row: type, table, id, state, number within its transaction, whether it is the last.
@@ -68,9 +68,7 @@ impl World {
     }
 
     fn run(&self, url: &str, words: &[&str]) -> Said {
-        let mut all = vec!["run", url, "--until", "now", "--sink", "file:e"];
-        all.extend(["--checkpoint", "c"]);
-        all.extend(words);
+        let all = [&["run", url][..], &CATCH_UP, words].concat();
         run_in(self.folder.path(), &all)
     }
 
@@ -159,18 +157,11 @@ fn a_transaction_of_many_batches_ends_with_the_last_row_that_goes_out() {
     let folder = tempfile::tempdir().unwrap();
     let filter = "exclude: *.users.name=/^hidden/";
     let words = [
-        "run",
-        &url,
-        "users",
-        "--until",
-        "now",
-        "--sink",
-        "file:e",
-        "--checkpoint",
-        "c",
-        "--filter",
-        filter,
-    ];
+        &["run", &url, "users"][..],
+        &CATCH_UP,
+        &["--filter", filter],
+    ]
+    .concat();
     assert_eq!(run_in(folder.path(), &words).code, 0);
     server()
         .sql(

@@ -4,7 +4,7 @@ use std::fs;
 
 use headwater_servers::{Flavor, shared};
 
-use super::command::{headwater, run_in, said};
+use super::command::{CATCH_UP, headwater, run_in, said};
 use super::server::{server, shop};
 
 fn lines(text: &str) -> Vec<String> {
@@ -71,17 +71,7 @@ fn copy_hand_over_and_follow_on_every_server() {
         let folder = tempfile::tempdir().unwrap();
         let check = run_in(folder.path(), &["check", &url, "t"]);
         assert_eq!(check.code, 0, "{}: {check:?}", flavor.name());
-        let words = [
-            "run",
-            &url,
-            "t",
-            "--until",
-            "now",
-            "--sink",
-            "file:e",
-            "--checkpoint",
-            "c",
-        ];
+        let words = [&["run", &url, "t"][..], &CATCH_UP].concat();
         let copied = run_in(folder.path(), &words);
         assert_eq!(copied.code, 0, "{}: {copied:?}", flavor.name());
         sql("UPDATE t SET v='c' WHERE id=2; DELETE FROM t WHERE id=1");
