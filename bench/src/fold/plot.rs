@@ -47,14 +47,14 @@ pub(super) fn draw(lines: &[Line]) -> String {
     panel(
         &mut svg,
         MARGIN,
-        "CPU beyond decoding, µs a key (logarithmic)",
+        "CPU beyond decoding, µs a key, by the number of keys",
         lines,
         |point| point.1,
     );
     panel(
         &mut svg,
         WIDTH + 2.0 * MARGIN,
-        "peak of memory, MB (logarithmic)",
+        "peak of memory, MB, by the number of keys",
         lines,
         |point| point.2,
     );
@@ -103,7 +103,7 @@ fn panel(
         (1e3, "1,000"),
         (1e4, "10,000"),
         (1e5, "100,000"),
-        (1e6, "1 million keys"),
+        (1e6, "1 million"),
     ] {
         _ = writeln!(
             svg,
