@@ -12,7 +12,7 @@ use headwater_mysql::MysqlSource;
 use headwater_redis::{RedisReader, RedisStore};
 use serde_json::Value;
 
-use crate::config::{FoldSettings, StoreChoice};
+use crate::config::{Condition, FoldSettings, SourceSettings, StoreChoice};
 
 /// Reads aggregates of whatever store.
 #[derive(Debug, Clone)]
@@ -90,7 +90,11 @@ pub(crate) fn open(
 ///
 /// # Errors
 /// `NotFound` for tables and columns that are not there, `Configuration` for types that a monoid cannot fold; the source's.
-pub(crate) async fn typed(settings: &FoldSettings, source: &MysqlSource) -> Result<Vec<Typed>> {
+pub(crate) async fn typed(
+    settings: &FoldSettings,
+    source: &MysqlSource,
+    read: &SourceSettings,
+) -> Result<Vec<Typed>> {
     let tables = source.tables().await?;
     let mut typed = Vec::new();
     for fold in &settings.folds {
@@ -104,7 +108,30 @@ pub(crate) async fn typed(settings: &FoldSettings, source: &MysqlSource) -> Resu
             .with("table", &fold.table)
             .hint("look at its name, and at `mysql.tables` and the filter, which must leave it in")
         })?;
-        typed.push(fold.clone().over(&found.to_schema())?);
+        let fold = fold.clone().over(&found.to_schema())?;
+        check_refold(&fold, read)?;
+        typed.push(fold);
     }
     Ok(typed)
+}
+
+/// Rows of a key are read as they are in the table: nothing else may choose among them but the fold's own filter.
+fn check_refold(typed: &Typed, read: &SourceSettings) -> Result<()> {
+    let is_bounded = |condition: &Condition| condition.table == typed.fold.table;
+    let chosen_by = match read.conditions.iter().any(is_bounded) {
+        true => "a condition on the table's rows (`where`)",
+        false if read.filter.looks_at_rows() => "a filter that looks at rows",
+        false => return Ok(()),
+    };
+    if !typed.refolds() {
+        return Ok(());
+    }
+    let error = headwater_core::Error::new(
+        ErrorKind::Configuration,
+        "a fold is to be refolded (`take_back: refold`), and not all rows of its table go into it",
+    );
+    Err(error
+        .with("fold", &typed.fold.name)
+        .with("chosen by", chosen_by)
+        .hint("choose rows by the fold's own `filter`, or say `take_back: ignore` or `refuse`"))
 }

@@ -14,6 +14,7 @@
 //! | `chunk.open` | a view of a chunk is open beside the stream, its rows not yet out |
 //! | `kafka.acknowledged` | Kafka has all records of a transaction with its checkpoint, and it is not committed |
 //! | `kafka.committed` | a transaction is committed, and nobody but Kafka knows |
+//! | `fold.refolding` | rows of keys that are refolded are read, and nothing is made of them yet |
 //! | `fold.merged` | all deltas of a step are merged into the store, and none of it is committed |
 //! | `fold.committed` | a step is committed, and nobody but the store knows |
 

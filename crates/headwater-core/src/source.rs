@@ -105,6 +105,14 @@ pub enum ChunkRows<'a> {
     Where(&'a str),
     /// Those that a first copy would read ([`TableInfo::is_bounded`]).
     OfFirstCopy,
+    /// Those that hold one of `keys` in these columns, in the same order; and perhaps others, such as those that the server takes for
+    /// one of them by its collation. Without columns: all.
+    Among {
+        /// Names of columns of exact types: no floating point, documents or geometries.
+        columns: &'a [String],
+        /// A value for each column.
+        keys: &'a [Key],
+    },
 }
 
 /// Views opened for reading, and what was valid at them.

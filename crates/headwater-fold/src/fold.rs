@@ -21,6 +21,8 @@ pub enum TakeBack {
     Refuse,
     /// It stays.
     Ignore,
+    /// The key's rows are read from the source again, and the aggregate is made of them: see [`crate::refold`].
+    Refold,
 }
 
 /// Buckets of time.
@@ -206,6 +208,46 @@ impl Typed {
         })
     }
 
+    /// Whether what cannot be taken back is read again.
+    #[must_use]
+    pub fn refolds(&self) -> bool {
+        self.fold.take_back == TakeBack::Refold && !self.monoid.laws().invertible
+    }
+
+    /// Whether keys of these types can be refolded, and by this monoid.
+    fn check_refold(&self, key: &[usize], schema: &TableSchema) -> Result<()> {
+        if !self.refolds() {
+            return Ok(());
+        }
+        if !self.monoid.is_of_rows() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "this monoid cannot be refolded: rows that are read again would count twice, or in another order",
+            )
+            .with("monoid", self.monoid.name())
+            .hint("`take_back: refold` is for min, max, set, distinct, bloom, and tuples and maps of these; say `ignore` or `refuse`"));
+        }
+        let inexact = |at: &&usize| {
+            matches!(
+                schema.columns[**at].data_type,
+                DataType::Float
+                    | DataType::Double
+                    | DataType::Json
+                    | DataType::Geometry
+                    | DataType::Vector
+            )
+        };
+        if let Some(&at) = key.iter().find(inexact) {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "a key of this column cannot be refolded: its rows could not be found again by its value",
+            )
+            .with("column", &schema.columns[at].name)
+            .hint("key the fold by columns of exact types, or say `take_back: ignore` or `refuse`"));
+        }
+        Ok(())
+    }
+
     /// What a store knows it by.
     ///
     /// # Errors
@@ -254,12 +296,15 @@ impl Typed {
     /// # Errors
     /// `NotFound` for columns that are not there any more, `SinkRejected` where they are now of types that another monoid folds.
     pub fn bind(&self, schema: &TableSchema) -> Result<Plan> {
-        self.plan(schema).map_err(|error| {
+        let plan = self.plan(schema).map_err(|error| {
             let error = error
                 .with("fold", &self.fold.name)
                 .with("table", &schema.name);
             error.hint("change the fold's definition, and it is built anew")
-        })
+        })?;
+        let refolds = self.check_refold(&plan.key, schema);
+        refolds.map_err(|error| error.with("fold", &self.fold.name))?;
+        Ok(plan)
     }
 
     fn plan(&self, schema: &TableSchema) -> Result<Plan> {

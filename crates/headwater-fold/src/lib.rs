@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod place;
 pub mod query;
 pub mod recorder;
+pub mod refold;
 pub mod sink;
 pub mod store;
 pub mod window;

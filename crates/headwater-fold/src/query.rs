@@ -63,6 +63,9 @@ pub struct Answer {
 pub struct Includes {
     /// The place in the source's log: every change before it, none behind it.
     pub position: Value,
+    /// Keys that were refolded (`take_back: refold`) may include changes up to here; absent once the position is there.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub refolded_up_to: Value,
     /// When that was stored, in seconds since 1970.
     pub stored_at_s: u64,
 }
@@ -178,6 +181,7 @@ pub(crate) fn includes(progress: &Value) -> Includes {
     let checkpoint = &progress["checkpoint"];
     Includes {
         position: checkpoint["log"].clone(),
+        refolded_up_to: progress["refold"]["seen"].clone(),
         stored_at_s: checkpoint["written_at_s"].as_u64().unwrap_or_default(),
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(
         findings.extend(self::iotdb(iotdb, settings, targets.origin).await?);
     }
     if let Some(folds) = targets.folds {
-        findings.extend(self::folds(folds, &source).await);
+        findings.extend(self::folds(folds, &source, settings).await);
         findings.extend(store(&folds.store, &folds.folds).await);
     }
     let text = match format {
@@ -84,7 +84,11 @@ async fn store(store: &StoreChoice, folds: &[Fold]) -> Vec<Finding> {
 }
 
 /// What is found of the folds, each held against its table as it is now.
-async fn folds(settings: &FoldSettings, source: &MysqlSource) -> Vec<Finding> {
+async fn folds(
+    settings: &FoldSettings,
+    source: &MysqlSource,
+    read: &SourceSettings,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for fold in &settings.folds {
         let one = FoldSettings {
@@ -92,7 +96,7 @@ async fn folds(settings: &FoldSettings, source: &MysqlSource) -> Vec<Finding> {
             ..settings.clone()
         };
         let name = format!("fold {}", fold.name);
-        findings.push(match folds::typed(&one, source).await {
+        findings.push(match folds::typed(&one, source, read).await {
             Ok(typed) => as_folded(name, &typed),
             Err(error) => {
                 let failed = Finding::failed(name, error.to_string());
@@ -113,6 +117,12 @@ fn as_folded(name: String, typed: &[Typed]) -> Finding {
     }
     let becomes = match typed.fold.take_back {
         TakeBack::Ignore => "rows that are changed or deleted stay in it",
+        TakeBack::Refold => {
+            let found = format!(
+                "{monoid}, which cannot take back: keys are read again (take_back: refold)"
+            );
+            return Finding::ok(name, found);
+        }
         TakeBack::Refuse => "the run ends at the first row that is changed or deleted",
     };
     let found = format!("{monoid}, which cannot take back: {becomes}");

@@ -132,5 +132,8 @@ fn text(answer: &Answer) -> String {
         "# true as of {} (stored at {})",
         includes.position, includes.stored_at_s
     );
+    if !includes.refolded_up_to.is_null() {
+        let _ = writeln!(out, "# refolded keys up to {}", includes.refolded_up_to);
+    }
     out
 }

@@ -15,6 +15,7 @@ use headwater_core::{Error, ErrorKind, Result, clock};
 use headwater_file::{CheckpointFile, FileOptions, FileSink, NullSink, StdoutSink};
 use headwater_fold::Monoid;
 use headwater_fold::fold::{TakeBack, Typed};
+use headwater_fold::refold::RowsOf;
 use headwater_fold::sink::{Counts as FoldCounts, FoldOptions};
 use headwater_format::maxwell::{self, BootstrapEvents, Encoder};
 use headwater_iotdb::{Counts, IotdbSink};
@@ -55,7 +56,7 @@ pub(crate) async fn until(
     signals::watch(Arc::clone(console), stop.clone())?;
     let (sink, counts, folds) = match &settings.folds {
         Some(folds) => {
-            let (sink, counts, reader) = fold_sink(folds, &source, settings.rebuild_folds).await?;
+            let (sink, counts, reader) = fold_sink(folds, &source, settings).await?;
             (sink, SinkCounted::Folds(counts), Some(reader))
         }
         None => {
@@ -314,14 +315,15 @@ fn sink(settings: &Settings, console: &Arc<Console>) -> Result<(AnySink, Option<
 async fn fold_sink(
     folds: &FoldSettings,
     source: &MysqlSource,
-    rebuild: bool,
+    settings: &Settings,
 ) -> Result<(AnySink, Arc<FoldCounts>, Reader)> {
-    let typed = folds::typed(folds, source).await?;
+    let typed = folds::typed(folds, source, &settings.source).await?;
     for one in &typed {
         say_how_taken_back(one);
     }
     let options = FoldOptions {
-        anew: rebuild,
+        anew: settings.rebuild_folds,
+        rows: Some(Arc::new(RowsOf::new(source::open_for_run(settings)))),
         ..folds.options.clone()
     };
     folds::open(folds, typed, options)
@@ -337,6 +339,9 @@ fn say_how_taken_back(typed: &Typed) {
     match fold.take_back {
         TakeBack::Ignore => {
             tracing::warn!(fold = fold.name, %monoid, "rows that are changed or deleted stay in this fold (take_back: ignore)")
+        }
+        TakeBack::Refold => {
+            tracing::info!(fold = fold.name, %monoid, "rows that are changed or deleted have their key read again from the source (take_back: refold)")
         }
         TakeBack::Refuse => {
             tracing::warn!(fold = fold.name, %monoid, "the run ends at the first row that is changed or deleted: this fold cannot take it back (take_back: refuse)")
@@ -482,6 +487,7 @@ fn say_folded(counts: &FoldCounts) {
         ignored = counted.ignored,
         too_old = counted.too_old,
         refused = counted.refused,
+        refolded = counted.refolded,
         "folded"
     );
 }

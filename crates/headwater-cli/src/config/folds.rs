@@ -67,7 +67,8 @@ pub(crate) struct Pipeline {
     pub(crate) window: Option<WindowText>,
     /// Which rows count: `status = 'paid' AND amount > 0`.
     pub(crate) filter: Option<String>,
-    /// What becomes of updates and deletes where the monoid cannot take back: `refuse` (if not given) or `ignore`.
+    /// What becomes of updates and deletes where the monoid cannot take back: `refuse` (if not given), `ignore`, or
+    /// `refold`: the key's rows are read from the source again (min, max, set, distinct, bloom, and tuples and maps of these).
     pub(crate) take_back: Option<TakeBack>,
 }
 

@@ -39,7 +39,7 @@ pub(crate) use folds::{FoldSettings, Passwords, StoreChoice};
 pub(crate) use http::Listen;
 pub(crate) use http::{HttpSettings, HttpTls, not_without_tls};
 pub(crate) use kafka::Kafka;
-pub(crate) use names::{Selection, table as table_name};
+pub(crate) use names::{Condition, Selection, table as table_name};
 pub(crate) use origin::Origin;
 pub(crate) use problem::Refused;
 pub(crate) use settings::{

@@ -393,6 +393,115 @@ fn what_a_fold_cannot_take_back_ends_the_run_or_stays_as_was_said() {
 }
 
 #[test]
+fn keys_that_something_was_taken_out_of_are_read_again() {
+    let name = "folds_refold";
+    shop(name);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let refolded = "    - {name: highest, table: orders, key: customer_id, value: amount, monoid: max, take_back: refold}
+    - {name: of_day, table: orders, key: [status, customer_id], value: amount, monoid: {tuple: {of: [min, max]}}, window: {every: day, of: created_at, zone: Europe/Berlin}, take_back: refold}
+    - {name: all, table: orders, value: status, monoid: set, take_back: refold}\n"
+        .replace("value: amount, monoid: {tuple", "value: [amount, amount], monoid: {tuple");
+    fs::write(folder.join("c.yaml"), config(name, &refolded, "")).unwrap();
+    let said = run_in(folder, &["check", "--config", "c.yaml"]);
+    assert!(
+        said.code == 0 && said.out.contains("take_back: refold"),
+        "{said:?}"
+    );
+    let said = run_to_now(folder, &[]);
+    assert!(
+        said.code == 0 && said.err.contains("take_back: refold"),
+        "{}",
+        said.err
+    );
+    assert_eq!(value(folder, &["highest", "--key", "42"]), "100");
+    let change = |sql: &str| {
+        server().sql(&format!("USE {name}; {sql}")).unwrap();
+        let said = run_to_now(folder, &[]);
+        assert_eq!(said.code, 0, "{}", said.err);
+    };
+    let day = |key: &str| {
+        let words = [
+            "of_day",
+            "--key",
+            key,
+            "--from",
+            "2026-11-01",
+            "--to",
+            "2026-11-30",
+        ];
+        value(folder, &words)
+    };
+    change("DELETE FROM orders WHERE id = 3");
+    assert_eq!(value(folder, &["highest", "--key", "42"]), "10.5");
+    assert_eq!(value(folder, &["all"]), json!(["paid"]));
+    assert_eq!(day("paid/42"), json!({"min": "4.5", "max": "10.5"}));
+    // To another key, another day, out of one's text and into NULL.
+    change(
+        "UPDATE orders SET customer_id = 7 WHERE id = 1; UPDATE orders SET status = NULL WHERE id = 2;",
+    );
+    assert_eq!(value(folder, &["highest", "--key", "42"]), "4.5");
+    assert_eq!(value(folder, &["highest", "--key", "7"]), "10.5");
+    assert_eq!(day("paid/42"), Value::Null, "{}", day("paid/42"));
+    assert_eq!(day("paid/7"), json!({"min": "1.25", "max": "10.5"}));
+    assert_eq!(day("\\N/42"), json!({"min": "4.5", "max": "4.5"}));
+    // Out of a key that is NULL, and out of the fold.
+    change("UPDATE orders SET amount = 3 WHERE id = 2");
+    assert_eq!(day("\\N/42"), json!({"min": "3", "max": "3"}));
+    change("DELETE FROM orders WHERE customer_id = 42");
+    let gone = query(folder, &["highest", "--key", "42"]);
+    assert_eq!(gone["answers"][0]["found"], false, "{gone}");
+}
+
+#[test]
+fn what_cannot_be_refolded_is_refused_before_anything_runs() {
+    let name = "folds_no_refold";
+    shop(name);
+    server()
+        .sql(&format!(
+            "USE {name}; ALTER TABLE orders ADD COLUMN rate DOUBLE"
+        ))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let fold = |of: &str| format!("    - {{name: f, table: orders, {of}, take_back: refold}}\n");
+    let of_rows = "  tables: [{name: orders, where: 'id > 1'}]\n";
+    for (of, mysql, words) in [
+        ("value: amount, monoid: last", "", "another order"),
+        ("value: amount, monoid: {top: {k: 3}}", "", "count twice"),
+        ("key: rate, value: amount, monoid: max", "", "exact types"),
+        ("value: amount, monoid: max", of_rows, "own `filter`"),
+    ] {
+        let text = config(name, &fold(of), "");
+        let text = match mysql {
+            "" => text,
+            more => format!("mysql:\n{more}{text}"),
+        };
+        fs::write(folder.join("c.yaml"), text).unwrap();
+        let checked = run_in(folder, &["check", "--config", "c.yaml"]);
+        assert!(
+            checked.code != 0 && checked.out.contains(words),
+            "{of}: {checked:?}"
+        );
+        let said = run_to_now(folder, &[]);
+        assert!(
+            said.code != 0 && said.err.contains(words),
+            "{of}: {}",
+            said.err
+        );
+    }
+    // Rows that were there before are in no fold of what comes from now on.
+    let plain = config(name, &fold("value: amount, monoid: max"), "");
+    fs::write(folder.join("c.yaml"), plain).unwrap();
+    let said = run_in(folder, &["cdc", "--config", "c.yaml", "--until", "now"]);
+    assert!(
+        said.code != 0 && said.err.contains("began without the rows"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
 fn buckets_are_dropped_once_they_are_old_and_late_rows_find_those_that_are_kept() {
     let name = "folds_kept";
     shop(name);

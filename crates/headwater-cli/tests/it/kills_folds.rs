@@ -80,7 +80,7 @@ impl Scene {
 type Place = (String, String);
 
 /// The folds, with what `GROUP BY` says of each: a line an aggregate, key and bucket and value.
-const FOLDS: [(&str, &str); 5] = [
+const FOLDS: [(&str, &str); 8] = [
     (
         "{name: revenue, table: orders, key: customer, value: amount, monoid: sum, window: {every: day, of: at, zone: Europe/Berlin}, filter: \"status = 'paid'\"}",
         "SELECT customer, DATE(CONVERT_TZ(at, '+00:00', '+00:00')), SUM(amount) FROM orders WHERE status = 'paid' GROUP BY 1, 2 HAVING SUM(amount) <> 0",
@@ -100,6 +100,18 @@ const FOLDS: [(&str, &str); 5] = [
     (
         "{name: by_status, table: orders, key: region, value: [status, quantity], monoid: {map: {of: sum}}}",
         "SELECT region, status, SUM(quantity) FROM orders WHERE quantity IS NOT NULL GROUP BY region, status HAVING SUM(quantity) <> 0",
+    ),
+    (
+        "{name: highest, table: orders, key: [region, customer], value: quantity, monoid: max, take_back: refold}",
+        "SELECT CONCAT(region, '/', customer), '', MAX(quantity) FROM orders WHERE quantity IS NOT NULL GROUP BY region, customer",
+    ),
+    (
+        "{name: lowest, table: orders, key: region, value: quantity, monoid: min, window: {every: day, of: at}, filter: \"status = 'paid'\", take_back: refold}",
+        "SELECT region, DATE(at), MIN(quantity) FROM orders WHERE status = 'paid' AND quantity IS NOT NULL GROUP BY 1, 2",
+    ),
+    (
+        "{name: customers, table: orders, key: [status, region], value: customer, monoid: set, take_back: refold}",
+        "SELECT CONCAT(status, '/', region), '', COUNT(DISTINCT customer) FROM orders GROUP BY status, region",
     ),
 ];
 
@@ -212,7 +224,12 @@ fn configuration(server: &Instance, redis: Option<&Redis>) -> String {
 
 /// How the process dies.
 const DEATH: Death = Death {
-    failpoints: &["cut.open", "fold.merged", "fold.committed"],
+    failpoints: &[
+        "cut.open",
+        "fold.refolding",
+        "fold.merged",
+        "fold.committed",
+    ],
     hits_max: 5,
     life_ms: 100..2_500,
 };
@@ -228,7 +245,7 @@ fn held(folder: &Path, fold: &str) -> BTreeMap<Place, String> {
         "--top",
         "10000",
     ];
-    if fold == "revenue" {
+    if matches!(fold, "revenue" | "lowest") {
         words.extend(["--from", "2026-01-01", "--to", "2026-12-31", "--windows"]);
     }
     let said = run_in(folder, &words);
@@ -242,11 +259,15 @@ fn held(folder: &Path, fold: &str) -> BTreeMap<Place, String> {
     for one in answer["answers"].as_array().unwrap() {
         let key = one["key"].as_str().unwrap().replace("\\/", "/");
         match fold {
-            "revenue" => {
+            "revenue" | "lowest" => {
                 for window in one["windows"].as_array().unwrap() {
                     let (day, _) = window["from"].as_str().unwrap().split_once('T').unwrap();
                     found.insert((key.clone(), day.to_owned()), text(&window["value"]));
                 }
+            }
+            "customers" => {
+                let members = one["value"].as_array().unwrap().len();
+                found.insert((key, String::new()), members.to_string());
             }
             "by_status" => {
                 for (status, sum) in one["value"].as_object().unwrap() {

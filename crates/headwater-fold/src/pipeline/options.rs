@@ -89,6 +89,8 @@ impl Options {
             dedup: self.dedup,
             recorder: self.metrics.clone(),
             goes_on,
+            // Records are read by a program: nothing tells which columns their keys are of.
+            rows: None,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use headwater_core::Result;
 use headwater_core::batch::Image;
-use headwater_core::schema::TableSchema;
+use headwater_core::key::{Key, KeyValue};
+use headwater_core::schema::{TableName, TableSchema};
 
 use super::extract::{Contribution, Extract, Unread};
 use crate::fold::{Plan, TakeBack, Typed, WindowText};
@@ -53,6 +54,20 @@ impl Extract for Configured {
 
     fn take_back(&self) -> TakeBack {
         self.typed.fold.take_back
+    }
+
+    fn can_refold(&self) -> Result<()> {
+        // What it takes was looked at when the fold met its table.
+        Ok(())
+    }
+
+    fn key_of(&self, plan: &Plan, seen: &Image<'_>) -> Option<Key> {
+        let values = plan.key.iter().map(|&at| KeyValue::of(seen.cell(at)));
+        Some(Key(values.collect()))
+    }
+
+    fn found_by(&self) -> Option<(&TableName, &[String])> {
+        Some((&self.typed.fold.table, &self.typed.fold.key))
     }
 
     fn bind(&self, schema: &TableSchema) -> Result<Option<Plan>> {

@@ -13,9 +13,10 @@ pub(super) enum Of {
     Refused,
     Retried,
     Duplicate,
+    Refolded,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "added",
     "taken_back",
     "unchanged",
@@ -24,6 +25,7 @@ const NAMES: [&str; 8] = [
     "refused",
     "retried",
     "duplicates",
+    "refolded",
 ];
 
 /// Counters of a sink, which go on while it runs.
@@ -49,6 +51,8 @@ pub struct Counted {
     pub retried: u64,
     /// Images whose event had been counted, and that were passed over.
     pub duplicates: u64,
+    /// Aggregates made anew of the source's rows (`take_back: refold`).
+    pub refolded: u64,
 }
 
 impl Counts {
@@ -68,6 +72,7 @@ impl Counts {
             refused,
             retried,
             duplicates,
+            refolded,
         ] = std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
         Counted {
             added,
@@ -78,6 +83,7 @@ impl Counts {
             refused,
             retried,
             duplicates,
+            refolded,
         }
     }
 }
@@ -93,6 +99,7 @@ impl Counted {
             refused: how(self.refused, other.refused),
             retried: how(self.retried, other.retried),
             duplicates: how(self.duplicates, other.duplicates),
+            refolded: how(self.refolded, other.refolded),
         }
     }
 
@@ -120,6 +127,7 @@ impl Counted {
             self.refused,
             self.retried,
             self.duplicates,
+            self.refolded,
         ];
         NAMES.into_iter().zip(counts).collect()
     }

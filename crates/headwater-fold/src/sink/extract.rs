@@ -4,8 +4,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use headwater_core::batch::Image;
-use headwater_core::schema::TableSchema;
-use headwater_core::{Error, Result};
+use headwater_core::key::Key;
+use headwater_core::schema::{TableName, TableSchema};
+use headwater_core::{Error, ErrorKind, Result};
 
 use crate::fold::TakeBack;
 use crate::monoid::{Monoid, Refused};
@@ -39,6 +40,29 @@ pub trait Extract: Debug + Send + 'static {
 
     /// What becomes of updates and deletes where the monoid cannot take back.
     fn take_back(&self) -> TakeBack;
+
+    /// Whether [`TakeBack::Refold`] can be done.
+    ///
+    /// # Errors
+    /// `Unsupported` or `Configuration`, with what to do: always, if the fold does not say otherwise.
+    fn can_refold(&self) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "rows of this fold cannot be found again by its keys, so it cannot be refolded",
+        )
+        .hint("say TakeBack::Ignore or TakeBack::Refuse; only folds over columns can be refolded"))
+    }
+
+    /// The key's values in an image: by them its rows are found again. None if the fold cannot be refolded.
+    fn key_of(&self, plan: &Self::Plan, seen: &Self::Seen<'_>) -> Option<Key> {
+        let _ = (plan, seen);
+        None
+    }
+
+    /// The table, and the names of the columns of the key in their order. None if the fold cannot be refolded.
+    fn found_by(&self) -> Option<(&TableName, &[String])> {
+        None
+    }
 
     /// The fold over a definition; none if rows of that table are not folded.
     ///

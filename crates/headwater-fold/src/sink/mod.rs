@@ -10,6 +10,7 @@ mod extract;
 mod ids;
 mod letters;
 mod marks;
+mod refold;
 mod running;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use extract::{Contribution, Extract, Unread};
 use crate::fold::Typed;
 use crate::monoid::Refused;
 use crate::recorder::{Operation, Recorder};
+use crate::refold::SourceRows;
 use crate::store::{FoldInfo, StateStore, Step};
 use counts::Of;
 use letters::Letters;
@@ -60,6 +62,8 @@ pub struct FoldOptions {
     pub recorder: Option<Arc<dyn Recorder>>,
     /// The store has to hold where to go on: an empty one is refused.
     pub goes_on: bool,
+    /// What keys are read from again, for folds that are refolded ([`TakeBack::Refold`](crate::fold::TakeBack::Refold)).
+    pub rows: Option<Arc<dyn SourceRows>>,
 }
 
 impl Default for FoldOptions {
@@ -76,6 +80,7 @@ impl Default for FoldOptions {
             dedup: None,
             recorder: None,
             goes_on: false,
+            rows: None,
         }
     }
 }
@@ -95,6 +100,8 @@ pub struct FoldSink<S, E: Extract = Configured> {
     ordinal: u64,
     /// What is written to is not what is served.
     is_building: bool,
+    /// What was refolded may include changes up to here, which the log has not reached.
+    seen: Option<Value>,
     random: StdRng,
 }
 
@@ -135,7 +142,7 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
         for fold in &running {
             infos.extend(fold.marks.as_ref().map(|marks| marks.info(&fold.name)));
         }
-        Ok(Self {
+        let sink = Self {
             store,
             options,
             infos,
@@ -145,8 +152,11 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
             plans: FxHashMap::default(),
             ordinal: 0,
             is_building: false,
+            seen: None,
             random: StdRng::from_os_rng(),
-        })
+        };
+        sink.check_refolds()?;
+        Ok(sink)
     }
 
     /// The counters, which go on while the sink runs.
@@ -325,7 +335,9 @@ impl<S: StateStore, E: Extract> FoldSink<S, E> {
             if let Some(marks) = &mut running.marks {
                 marks.clear();
             }
+            running.waiting.clear();
         }
+        self.seen = None;
         self.plans.clear();
     }
 }
@@ -364,6 +376,7 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
             };
         };
         self.ordinal = progress["transactions"].as_u64().unwrap_or(0);
+        self.recover_refolds(&mut progress)?;
         Ok(Some(progress["checkpoint"].take()))
     }
 
@@ -395,12 +408,16 @@ impl<S: StateStore, E: Extract> Sink for FoldSink<S, E> {
 
     async fn commit(&mut self, document: &Value) -> Result<()> {
         self.merge().await?;
+        self.refold(document).await?;
         if let Some(letters) = &mut self.letters {
             letters.sync()?;
         }
         failpoint::hit("fold.merged")?;
         let serve = self.is_building && checkpoint::is_copied(document)?;
-        let progress = json!({ "checkpoint": document, "transactions": self.ordinal });
+        let mut progress = json!({ "checkpoint": document, "transactions": self.ordinal });
+        if let Some(said) = self.refolds_said() {
+            progress["refold"] = said;
+        }
         self.forget_old()?;
         let mut keep_from_s: Vec<Option<i64>> =
             self.folds.iter().map(|fold| fold.keep_from_s).collect();

@@ -1,8 +1,10 @@
 //! A fold that is running: one row into it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::batch::{ChangeKind, Image, Row};
+use headwater_core::key::Key;
 use headwater_core::schema::TableName;
 use headwater_core::{Error, ErrorKind, Result};
 
@@ -12,7 +14,7 @@ use super::marks::Marks;
 use crate::fold::TakeBack;
 use crate::gathered::Gathered;
 use crate::monoid::{Laws, Moment, Monoid, Refused};
-use crate::place::{self, ALL_TIME};
+use crate::place::{self, ALL_TIME, Place};
 use crate::window::Window;
 
 const SECOND_US: i64 = 1_000_000;
@@ -31,6 +33,10 @@ pub(super) struct Running<E: Extract> {
     buckets: Option<Window>,
     /// The bucket before which nothing is kept.
     pub(super) keep_from_s: Option<i64>,
+    /// What cannot be taken back is read again.
+    pub(super) refolds: bool,
+    /// Places that something was taken out of, each with the key by which its rows are found: they are to be refolded.
+    pub(super) waiting: BTreeMap<Place, Key>,
     place: Vec<u8>,
     /// The events that were counted, where each is to count once.
     pub(super) marks: Option<Marks>,
@@ -66,15 +72,31 @@ impl From<Unread> for Folded {
 struct At {
     order: (u64, u64),
     event_us: i64,
-    takes_back: bool,
+    does: Does,
+}
+
+/// What an image does to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Add,
+    TakeBack,
+    /// The place is to be refolded.
+    TakeOut,
 }
 
 impl<E: Extract> Running<E> {
     pub(super) fn new(name: String, extract: E, dedup: Option<Duration>) -> Result<Self> {
         let monoid = extract.monoid();
         let window = extract.window()?;
+        let refolds = extract.take_back() == TakeBack::Refold && !monoid.laws().invertible;
+        if refolds {
+            let can = extract.can_refold();
+            can.map_err(|error| error.with("fold", &name))?;
+        }
         Ok(Self {
             name,
+            refolds,
+            waiting: BTreeMap::new(),
             buckets: window.clone(),
             window,
             laws: monoid.laws(),
@@ -144,15 +166,17 @@ impl<E: Extract> Running<E> {
         let at = At {
             order: (transaction, row.offset()),
             event_us: i64::from(row.timestamp_s()) * SECOND_US,
-            takes_back: false,
+            does: Does::Add,
         };
         let is_change = matches!(row.kind(), ChangeKind::Update | ChangeKind::Delete);
         if let (Some(before), true) = (&before, is_change) {
-            if self.laws.invertible {
-                let at = At {
-                    takes_back: true,
-                    ..at
-                };
+            let does = match (self.laws.invertible, self.refolds) {
+                (true, _) => Some(Does::TakeBack),
+                (false, true) => Some(Does::TakeOut),
+                (false, false) => None,
+            };
+            if let Some(does) = does {
+                let at = At { does, ..at };
                 if let Err(refused) = self.contribute(plan, before, at, counts) {
                     return Ok(Folded::Refused(refused));
                 }
@@ -193,7 +217,46 @@ impl<E: Extract> Running<E> {
         .with("fold", &self.name)
         .with("monoid", self.extract.monoid().name())
         .with("table", &row.schema().name)
-        .hint("say `take_back: ignore` for this fold if old rows may stay in it, or choose a monoid that can take back (sum, count, average, set of counts, quantiles)"))
+        .hint("say `take_back: refold` for this fold to have its keys read again (min, max, set, distinct, bloom), `take_back: ignore` if old rows may stay in it, or choose a monoid that can take back (sum, count, average, set of counts, quantiles)"))
+    }
+
+    /// Adds a row that was read again where it counts, among `values`.
+    pub(super) fn refold_row(
+        &mut self,
+        plan: &E::Plan,
+        image: Image<'_>,
+        monoid: &E::Monoid,
+        values: &mut BTreeMap<Place, <E::Monoid as Monoid>::Value>,
+    ) -> Result<(), Unread> {
+        let Some(seen) = self.extract.see(plan, image)? else {
+            return Ok(());
+        };
+        let Self {
+            extract,
+            window,
+            buckets,
+            place,
+            ..
+        } = self;
+        let mut refused = Ok(());
+        let read = extract.contribute(plan, &seen, window.as_ref(), &mut |found| {
+            let moment = Moment {
+                order: (0, 0),
+                time_us: found.time_us.unwrap_or_default(),
+            };
+            let added = bucket_s(buckets, moment.time_us).and_then(|bucket_s| {
+                place::begin(place, bucket_s);
+                place.extend_from_slice(found.key);
+                match values.get_mut(place.as_slice()) {
+                    Some(value) => monoid.add(value, found.input, moment),
+                    None => Ok(()),
+                }
+            });
+            if added.is_err() {
+                refused = added;
+            }
+        });
+        Ok(read.and(refused)?)
     }
 
     /// Adds what an image contributes, or takes it back.
@@ -211,23 +274,25 @@ impl<E: Extract> Running<E> {
             buckets,
             keep_from_s,
             place,
+            waiting,
             ..
         } = self;
+        let key = match at.does {
+            Does::TakeOut => extract.key_of(plan, seen),
+            Does::Add | Does::TakeBack => None,
+        };
         let mut refused = Ok(());
         let read = extract.contribute(plan, seen, window.as_ref(), &mut |found| {
             let moment = Moment {
                 order: at.order,
                 time_us: found.time_us.unwrap_or(at.event_us),
             };
-            let bucket_s = match buckets {
-                None => ALL_TIME,
-                Some(window) => match window.bucket_s(moment.time_us) {
-                    Ok(bucket_s) => bucket_s,
-                    Err(error) => {
-                        refused = Err(Refused::unsuitable(error.message().to_owned()));
-                        return;
-                    }
-                },
+            let bucket_s = match bucket_s(buckets, moment.time_us) {
+                Ok(bucket_s) => bucket_s,
+                Err(cause) => {
+                    refused = Err(cause);
+                    return;
+                }
             };
             if keep_from_s.is_some_and(|from_s| bucket_s < from_s) {
                 counts.add(Of::TooOld, 1);
@@ -235,8 +300,13 @@ impl<E: Extract> Running<E> {
             }
             place::begin(place, bucket_s);
             place.extend_from_slice(found.key);
+            if let (Some(key), Some(place)) = (&key, Place::from_bytes(place)) {
+                waiting.entry(place).or_insert_with(|| key.clone());
+                return;
+            }
+            let takes_back = at.does == Does::TakeBack;
             let changed = gathered.change(place, found.input_bytes, |monoid, into| {
-                if at.takes_back {
+                if takes_back {
                     monoid.take_back(into, found.input, moment)
                 } else {
                     monoid.add(into, found.input, moment)
@@ -244,11 +314,7 @@ impl<E: Extract> Running<E> {
             });
             match changed {
                 Ok(()) => {
-                    let of = if at.takes_back {
-                        Of::TakenBack
-                    } else {
-                        Of::Added
-                    };
+                    let of = if takes_back { Of::TakenBack } else { Of::Added };
                     counts.add(of, 1);
                 }
                 Err(cause) => refused = Err(cause),
@@ -256,4 +322,12 @@ impl<E: Extract> Running<E> {
         });
         read.and(refused)
     }
+}
+
+fn bucket_s(buckets: &mut Option<Window>, time_us: i64) -> Result<i64, Refused> {
+    let Some(window) = buckets else {
+        return Ok(ALL_TIME);
+    };
+    let bucket_s = window.bucket_s(time_us);
+    bucket_s.map_err(|error| Refused::unsuitable(error.message().to_owned()))
 }

@@ -16,6 +16,7 @@ mod embedded;
 mod golden;
 mod laws;
 mod pipelines;
+mod refold;
 mod rows;
 mod sink;
 mod suite;

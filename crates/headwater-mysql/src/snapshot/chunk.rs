@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use headwater_core::key::Key;
 use headwater_core::schema::TableName;
 use headwater_core::source::{ChunkRequest, ChunkRows, Cuts};
 use headwater_core::{Error, ErrorKind, Result};
@@ -11,6 +12,7 @@ use super::control::Control;
 use super::cut::{self, Scope};
 use super::kept::Pair;
 use super::reader::Reader;
+use super::sql;
 use crate::position::BinlogPosition;
 use crate::schema::{Catalog, Selection, read_definitions};
 use crate::source::{Definitions, MysqlSource};
@@ -44,10 +46,17 @@ pub(crate) async fn open(
     let (cuts, definitions) =
         cut::steady(scope, &mut control, &mut connections, before, at_least).await?;
     let rules = control.rules;
+    let among = match request.rows {
+        ChunkRows::Among { columns, keys } if !columns.is_empty() => {
+            Some(among(&definitions, request.table, columns, keys)?)
+        }
+        _ => None,
+    };
     let condition = |table: &TableName| match request.rows {
         ChunkRows::All => None,
         ChunkRows::Where(condition) => Some(condition.to_owned()),
         ChunkRows::OfFirstCopy => source.settings.condition(table, &rules),
+        ChunkRows::Among { .. } => among.clone(),
     };
     let mut control = Some(control);
     let mut cuts = cut::finish(condition, &mut control, connections, cuts, &definitions)?;
@@ -55,6 +64,33 @@ pub(crate) async fn open(
         reader.keep(&source.kept, control.take(), definitions.clone());
     }
     Ok(cuts)
+}
+
+/// A condition on columns of the table, as it is at the cut.
+fn among(
+    definitions: &Definitions,
+    table: &TableName,
+    names: &[String],
+    keys: &[Key],
+) -> Result<String> {
+    let gone = || {
+        Error::new(
+            ErrorKind::NotFound,
+            "the table has gone, or a column of a key",
+        )
+        .with("table", table)
+        .with("columns", names.join(", "))
+        .hint("look at the table's definition: rows are to be found by these columns")
+    };
+    let mut tables = definitions.tables.iter();
+    let found = tables.find(|(definition, _)| definition.name == *table);
+    let (definition, _) = found.ok_or_else(gone)?;
+    let column = |name: &String| {
+        let mut columns = definition.columns.iter();
+        columns.find(|column| column.name.to_lowercase() == name.to_lowercase())
+    };
+    let columns: Option<Vec<_>> = names.iter().map(column).collect();
+    Ok(sql::among(&columns.ok_or_else(gone)?, keys))
 }
 
 /// The table as it is now.

@@ -60,6 +60,37 @@ fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// A condition that holds for rows with one of `keys` in these columns, NULL being a value as any other, and for those that the server
+/// takes for one of them. Written as lists and alternatives, which every version plans by an index.
+pub(crate) fn among(columns: &[&ColumnDefinition], keys: &[Key]) -> String {
+    let one = |(column, value): (&&ColumnDefinition, &KeyValue)| match value {
+        KeyValue::Null => format!("{} IS NULL", quoted(&column.name)),
+        value => format!("{} = {}", quoted(&column.name), literal(value, column)),
+    };
+    let mut alternatives = Vec::new();
+    let mut listed = Vec::new();
+    for key in keys {
+        match (columns, key.0.as_slice()) {
+            ([column], [value]) if *value != KeyValue::Null => listed.push(literal(value, column)),
+            (columns, values) => {
+                let all: Vec<String> = columns.iter().zip(values).map(one).collect();
+                alternatives.push(format!("({})", all.join(" AND ")));
+            }
+        }
+    }
+    if let ([column], false) = (columns, listed.is_empty()) {
+        alternatives.push(format!(
+            "{} IN ({})",
+            quoted(&column.name),
+            listed.join(", ")
+        ));
+    }
+    if alternatives.is_empty() {
+        return "FALSE".to_owned();
+    }
+    alternatives.join(" OR ")
+}
+
 /// The key columns of a table, ready for SQL.
 #[derive(Debug, Clone)]
 pub(crate) struct KeySql {
@@ -166,6 +197,46 @@ mod tests {
             invisible: false,
             native: crate::schema::Native::default(),
         }
+    }
+
+    #[test]
+    fn keys_in_any_columns_are_found_with_null_as_a_value() {
+        let region = column(
+            "re`gion",
+            ColumnType::Text {
+                charset: "latin1".into(),
+                collation: "latin1_swedish_ci".into(),
+            },
+        );
+        let number = column(
+            "n",
+            ColumnType::Integer {
+                bits: 32,
+                unsigned: false,
+            },
+        );
+        let text = |text: &str| KeyValue::Text(text.into());
+        let one = |value| Key(vec![value]);
+        assert_eq!(
+            among(
+                &[&number],
+                &[
+                    one(KeyValue::Int(-1)),
+                    one(KeyValue::Null),
+                    one(KeyValue::Int(7))
+                ]
+            ),
+            "(`n` IS NULL) OR `n` IN (-1, 7)"
+        );
+        let two = [
+            Key(vec![text("a'"), KeyValue::Int(1)]),
+            Key(vec![KeyValue::Null, KeyValue::Int(2)]),
+        ];
+        assert_eq!(
+            among(&[&region, &number], &two),
+            "(`re``gion` = CONVERT(_utf8mb4 x'6127' USING latin1) COLLATE latin1_swedish_ci AND `n` = 1) OR (`re``gion` IS NULL AND `n` = 2)"
+        );
+        assert_eq!(among(&[&number], &[]), "FALSE");
     }
 
     #[test]

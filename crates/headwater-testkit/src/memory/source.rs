@@ -237,7 +237,7 @@ impl source::Source for Source {
         self.world.lose_connection()?;
         // The world knows one condition only, whoever asks for it.
         let is_bounded = match request.rows {
-            ChunkRows::All => false,
+            ChunkRows::All | ChunkRows::Among { .. } => false,
             ChunkRows::Where(_) => true,
             ChunkRows::OfFirstCopy => self.world.lock().options.bounded,
         };

@@ -332,6 +332,19 @@ fn too_few() -> Refused {
     Refused::unsuitable("fewer columns than the fold takes")
 }
 
+impl Dynamic {
+    /// Whether the rows of a key are all there is to its aggregate: in any order, and each as often as it may come.
+    #[must_use]
+    pub fn is_of_rows(&self) -> bool {
+        match &self.kind {
+            Kind::First(_) | Kind::Last(_) => false,
+            Kind::Map(map) => map.inner().is_of_rows(),
+            Kind::Tuple(members) => members.iter().all(|member| member.of.is_of_rows()),
+            _ => self.laws().idempotent && self.laws().commutative,
+        }
+    }
+}
+
 impl Monoid for Dynamic {
     type Value = Aggregate;
     type Input = [Scalar];
