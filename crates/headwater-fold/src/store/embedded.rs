@@ -15,6 +15,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use headwater_core::{Error, ErrorKind, Result};
 use redb::{
@@ -32,6 +33,11 @@ const STORE: &str = "store";
 
 /// The version of the layout above.
 const FORMAT: u32 = 1;
+
+/// How long a run waits for a file that is looked at.
+const WRITER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a look waits: a run that has the file answers by itself.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Memory for pages by default.
 const CACHE_BYTES: usize = 256 * 1024 * 1024;
@@ -134,9 +140,11 @@ impl Embedded {
         if let Some(database) = &*shared {
             return Ok(database.clone());
         }
-        let opened = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&self.path);
+        let opened = patiently(WRITER_PATIENCE, || {
+            Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(&self.path)
+        });
         let database = Arc::new(opened.map_err(|cause| self.failed("opening the store", cause))?);
         *shared = Some(database.clone());
         Ok(database)
@@ -191,6 +199,25 @@ impl Embedded {
                 format: FORMAT,
                 ..Catalog::default()
             }),
+        }
+    }
+}
+
+/// Opens a file, and waits while another process has it: a query or `headwater status` does, for a moment, and must not keep a run
+/// from starting.
+fn patiently<D>(
+    patience: Duration,
+    open: impl Fn() -> Result<D, redb::DatabaseError>,
+) -> Result<D, redb::DatabaseError> {
+    const LOOK: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    loop {
+        match open() {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) if waited < patience => {
+                std::thread::sleep(LOOK);
+                waited += LOOK;
+            }
+            opened => return opened,
         }
     }
 }
@@ -409,7 +436,7 @@ impl EmbeddedReader {
                     .hint("look at folds.store of the configuration; `headwater run` makes it"),
             );
         }
-        let opened = Database::open(path);
+        let opened = patiently(READER_PATIENCE, || Database::open(path));
         let database = opened.map_err(|cause| failed(path, "opening the store", cause.into()))?;
         Ok(Self {
             path: path.to_owned(),

@@ -47,3 +47,23 @@ mod with_a_cache {
 mod with_a_cache_that_is_small {
     headwater_testkit::state_store_suite!(super::InFront(super::Folder::new(), 1_000));
 }
+
+#[tokio::test]
+async fn a_run_waits_for_a_query_that_looks_at_its_file() {
+    use headwater_fold::store::{EmbeddedReader, StateStore as _};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("folds.redb");
+    Embedded::new(&path).take_over(&[], false).await.unwrap();
+    let query = EmbeddedReader::open(&path).unwrap();
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(query);
+    });
+    let mut store = Embedded::new(&path);
+    store.take_over(&[], false).await.unwrap();
+    ends.join().unwrap();
+    // And a query does not wait for a run.
+    let error = EmbeddedReader::open(&path).unwrap_err();
+    assert_eq!(error.kind(), headwater_core::ErrorKind::Locked);
+}
