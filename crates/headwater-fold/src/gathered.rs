@@ -46,7 +46,7 @@ impl<M: Monoid> Gathered<M> {
     ) -> Result<(), Refused> {
         if let Some(value) = self.values.get_mut(place) {
             // To measure a set for each of its members would take the square of their number.
-            self.size_bytes += self.event_bytes.max(input_bytes);
+            self.size_bytes += self.event_bytes + input_bytes;
             return change(&self.monoid, value);
         }
         let mut value = self.monoid.identity();
