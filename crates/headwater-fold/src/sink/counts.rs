@@ -16,6 +16,9 @@ pub(super) enum Of {
     Refolded,
 }
 
+/// Counts, in the order of [`Of`] and of [`NAMES`].
+type All = [u64; NAMES.len()];
+
 const NAMES: [&str; 9] = [
     "added",
     "taken_back",
@@ -63,6 +66,12 @@ impl Counts {
     /// What was counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {
+        Counted::of(std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed)))
+    }
+}
+
+impl Counted {
+    fn of(all: All) -> Self {
         let [
             added,
             taken_back,
@@ -73,8 +82,8 @@ impl Counts {
             retried,
             duplicates,
             refolded,
-        ] = std::array::from_fn(|at| self.0[at].load(Ordering::Relaxed));
-        Counted {
+        ] = all;
+        Self {
             added,
             taken_back,
             unchanged,
@@ -86,21 +95,24 @@ impl Counts {
             refolded,
         }
     }
-}
 
-impl Counted {
+    fn all(self) -> All {
+        [
+            self.added,
+            self.taken_back,
+            self.unchanged,
+            self.ignored,
+            self.too_old,
+            self.refused,
+            self.retried,
+            self.duplicates,
+            self.refolded,
+        ]
+    }
+
     fn with(self, other: Self, how: impl Fn(u64, u64) -> u64) -> Self {
-        Self {
-            added: how(self.added, other.added),
-            taken_back: how(self.taken_back, other.taken_back),
-            unchanged: how(self.unchanged, other.unchanged),
-            ignored: how(self.ignored, other.ignored),
-            too_old: how(self.too_old, other.too_old),
-            refused: how(self.refused, other.refused),
-            retried: how(self.retried, other.retried),
-            duplicates: how(self.duplicates, other.duplicates),
-            refolded: how(self.refolded, other.refolded),
-        }
+        let (mine, others) = (self.all(), other.all());
+        Self::of(std::array::from_fn(|at| how(mine[at], others[at])))
     }
 
     /// Both together.
@@ -118,17 +130,6 @@ impl Counted {
     /// Each count by its word, for metrics and status.
     #[must_use]
     pub fn by_word(&self) -> Vec<(&'static str, u64)> {
-        let counts = [
-            self.added,
-            self.taken_back,
-            self.unchanged,
-            self.ignored,
-            self.too_old,
-            self.refused,
-            self.retried,
-            self.duplicates,
-            self.refolded,
-        ];
-        NAMES.into_iter().zip(counts).collect()
+        NAMES.into_iter().zip(self.all()).collect()
     }
 }
