@@ -18,6 +18,7 @@ mod laws;
 mod pipelines;
 mod refold;
 mod rows;
+mod seeded;
 mod sink;
 mod suite;
 mod truth;

@@ -21,6 +21,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::seeded::{Running, folder, seeds, world};
+
 /// Seeds of a test in a soak; a tenth of it otherwise.
 const SEEDS: u64 = 120;
 /// Most steps before a process dies.
@@ -177,21 +179,8 @@ fn numbers(value: &Value) -> BTreeSet<i64> {
     list.iter().map(number).collect()
 }
 
-/// In memory, if there is such a place: these processes die in this one, and what is written needs no disk to survive that.
-fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        return tempfile::tempdir_in(memory).unwrap();
-    }
-    tempfile::tempdir().unwrap()
-}
-
-#[allow(clippy::print_stdout, reason = "the seed, shown where the test fails")]
 fn hold(options: &memory::Options) {
-    let seeds = match std::env::var_os("HEADWATER_SOAK") {
-        Some(_) => SEEDS,
-        None => SEEDS / 10,
-    };
+    let seeds = seeds(SEEDS);
     let mut refolded = 0;
     for seed in 0..seeds {
         let folder = folder();
@@ -201,29 +190,27 @@ fn hold(options: &memory::Options) {
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
             refolded: 0,
         };
-        println!("seed {seed}, {:?}", options.cuts);
+        let running = Running(seed);
         run.whole();
         run.judge();
         refolded += run.refolded;
+        std::mem::forget(running);
     }
     assert!(refolded > seeds, "nothing was refolded");
 }
 
-fn world(cuts: Cuts) -> memory::Options {
+/// Its connections are lost now and then, too.
+fn faulty(cuts: Cuts) -> memory::Options {
     memory::Options {
-        cuts,
-        unsplittable: cuts != Cuts::Marks,
-        transactions: 300,
-        transactions_per_step: 1,
         lost_connections: 0.002,
-        ..memory::Options::default()
+        ..world(cuts)
     }
 }
 
 #[test]
 fn what_is_refolded_is_what_the_rows_give_wherever_processes_die() {
     for cuts in [Cuts::Shared, Cuts::PerReader, Cuts::Marks] {
-        hold(&world(cuts));
+        hold(&faulty(cuts));
     }
 }
 
@@ -232,6 +219,6 @@ fn what_is_refolded_is_what_the_rows_give_wherever_processes_die() {
 fn rows_that_are_read_again_before_they_show_what_the_log_told_are_found() {
     hold(&memory::Options {
         broken: Broken::ViewBeforeLowMark,
-        ..world(Cuts::Marks)
+        ..faulty(Cuts::Marks)
     });
 }

@@ -18,6 +18,7 @@ use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
 use super::versions;
+use crate::seeded::{Running, folder, seeds, world};
 
 /// Seeds of a test in a soak; a tenth of it otherwise.
 const SEEDS: u64 = 80;
@@ -25,13 +26,6 @@ const SEEDS: u64 = 80;
 const LIFE_STEPS: u64 = 500;
 /// Virtual time after which a run is taken for stuck.
 const STUCK: Duration = Duration::from_secs(30 * 24 * 3600);
-
-fn seeds() -> u64 {
-    match std::env::var_os("HEADWATER_SOAK") {
-        Some(_) => SEEDS,
-        None => SEEDS / 10,
-    }
-}
 
 struct Run<'a> {
     world: World,
@@ -169,17 +163,8 @@ impl Run<'_> {
     }
 }
 
-/// In memory, if there is such a place: these processes die in this one, and what is written needs no disk to survive that.
-fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        return tempfile::tempdir_in(memory).unwrap();
-    }
-    tempfile::tempdir().unwrap()
-}
-
 fn hold(options: &memory::Options) {
-    for seed in 0..seeds() {
+    for seed in 0..seeds(SEEDS) {
         let folder = folder();
         let mut run = Run {
             world: World::new(seed, options.clone()),
@@ -190,26 +175,6 @@ fn hold(options: &memory::Options) {
         run.whole();
         run.judge();
         std::mem::forget(running);
-    }
-}
-
-/// Says which seed it was when a test panics.
-struct Running(u64);
-
-#[allow(clippy::print_stderr, reason = "the seed that failed")]
-impl Drop for Running {
-    fn drop(&mut self) {
-        eprintln!("seed {} failed", self.0);
-    }
-}
-
-fn world(cuts: Cuts) -> memory::Options {
-    memory::Options {
-        cuts,
-        unsplittable: cuts != Cuts::Marks,
-        transactions: 300,
-        transactions_per_step: 1,
-        ..memory::Options::default()
     }
 }
 
